@@ -1,0 +1,114 @@
+"""Every error that Windlass raises on purpose.
+
+::
+
+    AppError
+    ├── ConfigError               settings are wrong; lists every fault
+    ├── CalculationError          an expression has no value; points at the character
+    ├── DispatchError
+    │   ├── InvalidProblemError   a plan request is malformed; lists every fault
+    │   └── InfeasibleLoadError   no plan meets the load; names the nearest that can be met
+    ├── StoreError
+    │   └── StoreUnavailableError Redis does not answer in time
+    └── StackError                the stack cannot start, stop or be read
+
+An error names the input that caused it and says what to do next. It knows nothing of HTTP or exit
+codes: `app.web.problems` turns it into a status and `app.cli` into an exit code, one place each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class AppError(Exception):
+    """The root of the tree: catch it to catch whatever Windlass raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input.
+
+    Attributes:
+        where: the setting's name, or the JSON pointer (RFC 6901) of the value.
+        message: what is wrong and what is allowed, as a sentence without a full stop.
+    """
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class FaultyInputError(AppError):
+    """An input with one fault or more, all of them listed."""
+
+    def __init__(self, summary: str, faults: Sequence[Fault]) -> None:
+        self.summary = summary
+        self.faults = tuple(faults)
+        super().__init__("\n".join([summary, *(f"  {fault}" for fault in self.faults)]))
+
+
+class ConfigError(FaultyInputError):
+    """Settings are missing or wrong."""
+
+
+class CalculationError(AppError):
+    """An expression cannot be calculated.
+
+    Attributes:
+        expression: the text as it was given.
+        position: 0-based index of the character at fault, `len(expression)` for its end.
+        reason: what is wrong there, as a sentence without a full stop.
+    """
+
+    def __init__(self, reason: str, expression: str, position: int) -> None:
+        self.reason = reason
+        self.expression = expression
+        self.position = position
+        super().__init__(f"{reason} (at character {position + 1})")
+
+
+class DispatchError(AppError):
+    """No production plan can be computed for a request."""
+
+
+class InvalidProblemError(FaultyInputError, DispatchError):
+    """A request for a production plan is malformed; each fault carries a JSON pointer."""
+
+
+class InfeasibleLoadError(DispatchError):
+    """No plan meets the load exactly.
+
+    Attributes:
+        load: the load asked for, in steps of 0.1 MW.
+        below: the greatest load under it that can be met, in steps, or None.
+        above: the least load over it that can be met, in steps, or None.
+    """
+
+    def __init__(self, load: int, below: int | None, above: int | None) -> None:
+        self.load = load
+        self.below = below
+        self.above = above
+        nearest = " and ".join(f"{step / 10:.1f} MW" for step in (below, above) if step is not None)
+        super().__init__(
+            f"no plan meets a load of {load / 10:.1f} MW exactly; "
+            + (f"the nearest that can be met: {nearest}" if nearest else "no plant can run")
+        )
+
+
+class StoreError(AppError):
+    """Redis could not do what it was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """Redis does not answer, or not in time."""
+
+
+class StackError(AppError):
+    """The stack cannot start, stop or be read; the message says what to do next."""
