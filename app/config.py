@@ -1,0 +1,333 @@
+"""The settings: read once, checked whole, frozen.
+
+Owns every environment variable that Windlass reads; nothing else in the package looks at the
+environment. The real environment wins over the `.env` file, which wins over the default here.
+`load` either returns settings that are right in every field or raises one `ConfigError` that
+lists every fault.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote, urlsplit
+
+from dotenv import dotenv_values
+
+from app.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+
+class Secret(str):
+    """Text that never shows itself: `repr` and the settings' listing print asterisks.
+
+    It stays a `str`, so that a client library can be handed it as it is.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+
+class Management(StrEnum):
+    """Whether the stack runs its own Redis."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+class LogFormat(StrEnum):
+    """How a log line is written."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """The least severe line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class _WrongValueError(Exception):
+    """A value is not allowed; the message says what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What is known of one environment variable.
+
+    Attributes:
+        default: the text used where neither the environment nor `.env` has the variable.
+        parse: text to value; raises when the text is not allowed.
+        meaning: one sentence for `windlass config --help`.
+        allowed: what may stand there, for people.
+    """
+
+    default: str
+    parse: Callable[[str], object]
+    meaning: str
+    allowed: str
+
+
+def _variable(default: str, parse: Callable[[str], object], allowed: str, meaning: str) -> Any:  # noqa: ANN401 - stands where a dataclass default of the field's own type is expected
+    return field(metadata={"variable": Variable(default, parse, meaning, allowed)})
+
+
+def _integer(low: int, high: int) -> tuple[Callable[[str], int], str]:
+    allowed = f"a whole number from {low} to {high}"
+
+    def parse(text: str) -> int:
+        # Python's int() also takes "1_000", "+5" and other scripts' digits; a setting should not.
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise _WrongValueError(allowed)
+        return int(text)
+
+    return parse, allowed
+
+
+def _pattern(expression: str, allowed: str) -> tuple[Callable[[str], str], str]:
+    def parse(text: str) -> str:
+        if not re.fullmatch(expression, text):
+            raise _WrongValueError(allowed)
+        return text
+
+    return parse, allowed
+
+
+def _choice(kind: type[StrEnum]) -> tuple[Callable[[str], StrEnum], str]:
+    allowed = ", ".join(kind)
+
+    def parse(text: str) -> StrEnum:
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise _WrongValueError(f"one of {allowed}") from None
+
+    return parse, f"one of {allowed}"
+
+
+def _optional(
+    inner: tuple[Callable[[str], T], str], meaning_of_empty: str
+) -> tuple[Callable[[str], T | None], str]:
+    parse, allowed = inner
+    either = f"{allowed}, or empty ({meaning_of_empty})"
+
+    def parse_optional(text: str) -> T | None:
+        try:
+            return parse(text) if text else None
+        except _WrongValueError:
+            raise _WrongValueError(either) from None
+
+    return parse_optional, either
+
+
+def _switch() -> tuple[Callable[[str], bool], str]:
+    words = {"yes": True, "true": True, "on": True, "1": True}
+    words |= {"no": False, "false": False, "off": False, "0": False}
+
+    def parse(text: str) -> bool:
+        try:
+            return words[text.lower()]
+        except KeyError:
+            raise _WrongValueError("yes or no") from None
+
+    return parse, "yes or no"
+
+
+def _redis_url() -> tuple[Callable[[str], Secret], str]:
+    allowed = "redis://, rediss:// or unix:// with a host or a path, or empty"
+
+    def parse(text: str) -> Secret:
+        try:
+            parts = urlsplit(text)
+            complete = bool(parts.path if parts.scheme == "unix" else parts.hostname)
+            _ = parts.port  # raises when the port is no number
+        except ValueError:
+            raise _WrongValueError(allowed) from None
+        if text and not (parts.scheme in {"redis", "rediss", "unix"} and complete):
+            raise _WrongValueError(allowed)
+        return Secret(text)
+
+    return parse, allowed
+
+
+def _workers() -> tuple[Callable[[str], int | None], str]:
+    count, _ = _integer(1, 256)
+    allowed = "a whole number from 1 to 256, or auto (one per CPU)"
+
+    def parse(text: str) -> int | None:
+        try:
+            return None if text.lower() == "auto" else count(text)
+        except _WrongValueError:
+            raise _WrongValueError(allowed) from None
+
+    return parse, allowed
+
+
+def _text() -> tuple[Callable[[str], Secret], str]:
+    return Secret, "any text"
+
+
+_HOST = _pattern(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}", "a host name or an IP address"
+)
+_PORT = _integer(1, 65535)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, one field per environment variable of the same name."""
+
+    environment: str = _variable(
+        "DEV",
+        *_pattern(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", "1 to 64 letters, digits, . _ - and spaces"),
+        "Name of the environment, shown on the page: DEV, STAGING, PROD",
+    )
+    host: str = _variable("localhost", *_HOST, "Address on which the service listens")
+    port: int = _variable("8000", *_PORT, "Port of the service")
+    plan_port: int | None = _variable(
+        "8888", *_optional(_PORT, "no second port"), "Second port, the production plan's customary"
+    )
+    workers: int | None = _variable("auto", *_workers(), "Worker processes")
+    redis_host: str = _variable("localhost", *_HOST, "Host of Redis")
+    redis_port: int = _variable("6379", *_PORT, "Port of Redis")
+    redis_db: int = _variable("0", *_integer(0, 9999), "Number of the Redis database")
+    redis_username: Secret = _variable("", *_text(), "User name for Redis (ACL)")
+    redis_password: Secret = _variable("", *_text(), "Password for Redis")
+    redis_url: Secret = _variable(
+        "", *_redis_url(), "Address of Redis as a URL; where given, REDIS_HOST to _PASSWORD rest"
+    )
+    redis_managed: Management = _variable(
+        "auto",
+        *_choice(Management),
+        "Whether the stack runs its own Redis: auto looks at REDIS_HOST:REDIS_PORT at the first "
+        "start, uses what answers there, and else runs one of its own from then on",
+    )
+    redis_timeout_ms: int = _variable(
+        "200", *_integer(10, 60_000), "Milliseconds after which an answer of Redis counts as none"
+    )
+    redis_connections: int = _variable(
+        "16", *_integer(1, 1024), "Connections to Redis that a worker may hold"
+    )
+    plan_co2: bool = _variable(
+        "yes", *_switch(), "Whether a production plan's cost counts CO2 allowances"
+    )
+    max_body_bytes: int = _variable(
+        "2097152", *_integer(1024, 1 << 30), "Largest request body; more is answered 413"
+    )
+    start_timeout_s: int = _variable(
+        "30", *_integer(1, 600), "Seconds a worker may take to become ready"
+    )
+    drain_timeout_s: int = _variable(
+        "10", *_integer(0, 600), "Seconds a stopping worker may take to finish its requests"
+    )
+    log_level: LogLevel = _variable(
+        "info", *_choice(LogLevel), "Least severe log line that is written"
+    )
+    log_format: LogFormat = _variable(
+        "auto", *_choice(LogFormat), "Form of log lines; auto: console where ENVIRONMENT is DEV"
+    )
+    state_dir: Path | None = _variable(
+        "",
+        *_optional((Path, "a folder"), "see docs/operations.md"),
+        "Folder of logs, sockets and the stack's own Redis",
+    )
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers run: the setting, or the CPUs that this process may use."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether log lines are JSON."""
+        if self.log_format is LogFormat.AUTO:
+            return not self.environment.upper().startswith("DEV")
+        return self.log_format is LogFormat.JSON
+
+    @property
+    def redis_address(self) -> Secret:
+        """Where Redis is, as one URL with its credentials."""
+        if self.redis_url:
+            return self.redis_url
+        user = quote(self.redis_username, safe="")
+        password = quote(self.redis_password, safe="")
+        credentials = f"{user}:{password}@" if user or password else ""
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return Secret(f"redis://{credentials}{host}:{self.redis_port}/{self.redis_db}")
+
+
+VARIABLES: dict[str, Variable] = {
+    f.name.upper(): cast("Variable", f.metadata["variable"]) for f in fields(Settings)
+}
+"""Every variable by name, in the order in which `windlass config` lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where settings come from: the environment, and the `.env` file beneath it."""
+
+    environ: Mapping[str, str]
+    env_file: Path | None
+
+    def texts(self) -> dict[str, tuple[str, str]]:
+        """The text in force for each variable and the name of its source."""
+        from_file = dict(dotenv_values(self.env_file)) if self.env_file else {}
+        found: dict[str, tuple[str, str]] = {}
+        for name, variable in VARIABLES.items():
+            if name in self.environ:
+                found[name] = (self.environ[name].strip(), "environment")
+            elif from_file.get(name) is not None:
+                found[name] = (str(from_file[name]).strip(), str(self.env_file))
+            else:
+                found[name] = (variable.default, "default")
+        return found
+
+    def unknown(self) -> list[Fault]:
+        """Names in `.env` that no setting has: each a likely slip of the pen, none an error."""
+        names = dotenv_values(self.env_file) if self.env_file else {}
+        return [_unknown(name) for name in names if name not in VARIABLES]
+
+
+def _unknown(name: str) -> Fault:
+    close = difflib.get_close_matches(name, VARIABLES, n=1)
+    return Fault(
+        name, "is not a setting of Windlass" + (f"; did you mean {close[0]}?" if close else "")
+    )
+
+
+def load(sources: Sources) -> Settings:
+    """Read and check every setting.
+
+    Raises:
+        ConfigError: with every wrong value, each with what is allowed.
+    """
+    values: dict[str, object] = {}
+    faults: list[Fault] = []
+    for name, (text, source) in sources.texts().items():
+        try:
+            values[name.lower()] = VARIABLES[name].parse(text)
+        except _WrongValueError as error:
+            shown = "" if VARIABLES[name].parse is Secret or name == "REDIS_URL" else f" {text!r}"
+            faults.append(Fault(name, f"the value{shown} from {source} is wrong; allowed: {error}"))
+    if not faults and values["port"] == values["plan_port"]:
+        faults.append(Fault("PLAN_PORT", "is the same as PORT; allowed: another port, or empty"))
+    if faults:
+        raise ConfigError("These settings are wrong (`windlass config --help` explains):", faults)
+    return Settings(**cast("dict[str, Any]", values))

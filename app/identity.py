@@ -1,0 +1,70 @@
+"""What this build is: name, version, commit, release.
+
+The commit comes from `release.json` of a built release, else from git in a checkout, else it is
+"Development". Read once by the master before it forks; workers inherit the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from app import __version__
+
+APP_NAME = "windlass"
+DESCRIPTION = "A production runtime for a Tornado and Redis web service on servers that you own."
+NO_COMMIT = "Development"
+PACKAGE_DIR = Path(__file__).resolve().parent
+GIT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers: the same for every worker of one release.
+
+    Attributes:
+        version: of the package, by the rules of PEP 440.
+        commit: full SHA-1 of the commit, or "Development".
+        release: name of the release, VERSION-COMMIT with seven digits, or "checkout".
+    """
+
+    version: str
+    commit: str
+    release: str
+
+
+class _ReleaseFile(msgspec.Struct):
+    version: str
+    commit: str
+
+
+def identify(root: Path) -> Identity:
+    """Say what the code under `root` is: the folder that holds `release.json` or `.git`."""
+    try:
+        built = msgspec.json.decode((root / "release.json").read_bytes(), type=_ReleaseFile)
+    except (OSError, msgspec.MsgspecError):
+        return Identity(__version__, _commit_of_checkout(root) or NO_COMMIT, "checkout")
+    return Identity(built.version, built.commit, f"{built.version}-{built.commit[:7]}")
+
+
+def _commit_of_checkout(root: Path) -> str | None:
+    # Only a checkout of this project itself counts, not one that merely surrounds an installed
+    # package: a virtual environment inside somebody's repository must not report their commit.
+    if not (root / ".git").exists():
+        return None
+    # A hook of git that runs us would make git look at the hook's repository instead of ours.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    command = ("git", "-c", f"safe.directory={root}", "-C", str(root), "rev-parse", "HEAD")
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=False,
+            env=environment,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    commit = done.stdout.strip()
+    return commit if done.returncode == 0 and commit else None

@@ -1,0 +1,112 @@
+"""Structured logs on standard output: JSON lines in production, readable ones in development.
+
+Owns the form of every log line of the master, the workers and the libraries beneath them. What
+looks like credentials in a URL is masked on its way out, whichever code logged it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import msgspec
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+
+
+def configure(
+    *,
+    as_json: bool,
+    level: str,
+    colors: bool = False,
+    stream: TextIO | None = None,
+    **context: object,
+) -> None:
+    """Set up logging for this process.
+
+    Args:
+        as_json: JSON lines; else one readable line each.
+        level: the least severe level that is written: debug, info, warning, error.
+        colors: whether a readable line is coloured.
+        stream: where lines go, standard output by default.
+        context: what every line of this process carries, such as `worker=0`.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    out = stream or sys.stdout
+    render = _render(as_json=as_json, colors=colors)
+
+    def add_context(
+        _logger: WrappedLogger, _name: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for key, value in context.items():
+            event.setdefault(key, value)
+        return event
+
+    shared: list[Processor] = [
+        add_context,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *render,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.INFO))
+    logging.captureWarnings(capture=True)
+
+
+def get(**context: Any) -> FilteringBoundLogger:  # noqa: ANN401 - a log line takes any value
+    """A logger whose lines carry `context`."""
+    return cast("FilteringBoundLogger", structlog.get_logger(**context))
+
+
+def mask(text: str) -> str:
+    """`text` with the credentials in its URLs replaced by asterisks."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def _render(*, as_json: bool, colors: bool) -> list[Processor]:
+    if as_json:
+        return [structlog.processors.format_exc_info, _mask_credentials, _as_json]
+    console = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback
+    )
+    return [structlog.processors.format_exc_info, _mask_credentials, console]
+
+
+def _mask_credentials(
+    _logger: WrappedLogger, _name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str):
+            if "://" in value:
+                event[key] = mask(value)
+        elif isinstance(value, BaseException):
+            event[key] = mask(repr(value))
+    return event
+
+
+def _as_json(_logger: WrappedLogger, _name: str, event: MutableMapping[str, Any]) -> str:
+    return msgspec.json.encode(event, enc_hook=repr, order=None).decode()

@@ -1,0 +1,82 @@
+"""What a forked child does before and after it serves.
+
+A worker starts with default signal handlers, only the descriptors that are its own, and a promise
+of the kernel to be told when its master dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+READY = b"R"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What a worker is given.
+
+    Attributes:
+        slot: number of the worker, from 0; its replacement has the same.
+        listeners: sockets that listen and are the worker's own.
+        drain_timeout_s: seconds it may take to finish its requests after SIGTERM.
+        ready_fd: descriptor of the pipe on which it says that it is ready.
+    """
+
+    slot: int
+    listeners: list[socket.socket]
+    drain_timeout_s: float
+    ready_fd: int
+
+    def notify_ready(self) -> None:
+        """Tell the master that this worker serves."""
+        os.write(self.ready_fd, READY)
+
+
+def run_child(
+    context: WorkerContext, run_worker: Callable[[WorkerContext], None], master_pid: int
+) -> None:
+    """Run a worker in a process that was just forked with all signals blocked; never returns."""
+    status = 1
+    try:
+        _become_worker(master_pid)
+        run_worker(context)
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001 - whatever ends a worker is its last words in the log
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The master's exit handlers and buffers are not the child's to run.
+        os._exit(status)
+
+
+def _become_worker(master_pid: int) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    # Ctrl-C reaches the whole group; the master turns it into an orderly end of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != master_pid:
+        raise SystemExit(0)  # the master died before the kernel was asked to tell
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def die_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")

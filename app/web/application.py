@@ -1,0 +1,49 @@
+"""The routes: every address that the service answers, in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tornado.routing import URLSpec
+from tornado.web import Application
+
+from app.web import calculator, health, home, productionplan, static_files
+from app.web.assets import Assets
+from app.web.handler import NotFoundHandler, Services, log_access
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.config import Settings
+    from app.identity import Identity
+    from app.web.handler import Store
+
+FOLDER = Path(__file__).resolve().parent
+STATIC_FOLDER = FOLDER / "static"
+
+
+def make_application(
+    settings: Settings, identity: Identity, store: Store, is_draining: Callable[[], bool]
+) -> Application:
+    """The application of one worker, ready to be served."""
+    services = {"services": Services(settings, identity, store, Assets(STATIC_FOLDER), is_draining)}
+    return Application(
+        [
+            URLSpec(r"/", home.HomeHandler, services),
+            URLSpec(r"/health", health.HealthHandler, services),
+            URLSpec(r"/ready", health.ReadyHandler, services),
+            URLSpec(r"/metadata", health.MetadataHandler, services),
+            URLSpec(r"/calculator", calculator.CalculatorHandler, services),
+            URLSpec(
+                r"/calculator/(add|subtract|multiply|divide)", calculator.OperationHandler, services
+            ),
+            URLSpec(r"/productionplan", productionplan.ProductionPlanHandler, services),
+            URLSpec(r"/static/([^/]+)", static_files.StaticHandler, services),
+        ],
+        default_handler_class=NotFoundHandler,
+        default_handler_args=services,
+        log_function=log_access,
+        template_path=str(FOLDER / "templates"),
+        compiled_template_cache=True,
+    )

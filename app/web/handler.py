@@ -1,0 +1,179 @@
+"""What every handler shares: services, request id, negotiation, errors, the access line."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import msgspec
+from tornado.web import HTTPError, RequestHandler
+
+from app import log
+from app.errors import AppError
+from app.web import problems
+from app.web.negotiation import prefers_html
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from app.config import Settings
+    from app.identity import Identity
+    from app.web.assets import Assets
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_JSON = msgspec.json.Encoder()
+
+
+class Store(Protocol):
+    """What handlers need of Redis; each call raises `StoreUnavailableError` in bounded time."""
+
+    async def count_visit(self) -> int:
+        """Add one visit and return how many there are."""
+
+    async def visits(self) -> int:
+        """Return how many visits there are."""
+
+    async def ping(self) -> None:
+        """Return once the store has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers work with, made once for each worker."""
+
+    settings: Settings
+    identity: Identity
+    store: Store
+    assets: Assets
+    is_draining: Callable[[], bool]
+
+
+class AppHandler(RequestHandler):
+    """Base of all handlers.
+
+    `HEAD` is answered wherever `GET` is (RFC 9110, section 9.1), and a method that a handler lacks
+    is refused with 405 and `Allow`.
+    """
+
+    services: Services
+    request_id: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init_subclass__(**kwargs)
+        missing = RequestHandler._unimplemented_method  # noqa: SLF001 - how Tornado marks it
+        methods = [
+            name
+            for name in RequestHandler.SUPPORTED_METHODS
+            if name != "HEAD" and getattr(cls, name.lower()) is not missing
+        ]
+        if "GET" in methods:
+            methods.insert(methods.index("GET") + 1, "HEAD")
+        cls.SUPPORTED_METHODS = tuple(methods)
+
+    def initialize(self, services: Services) -> None:
+        """Take the services; called by Tornado for each request."""
+        self.services = services
+
+    def set_default_headers(self) -> None:
+        """Give each response its request id, and keep it from being cached or sniffed."""
+        given = self.request.headers.get("X-Request-ID", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.set_header("X-Request-ID", self.request_id)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.clear_header("Server")
+
+    def head(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
+        """Answer as GET would; Tornado leaves the body out."""
+        return self.get(*args, **kwargs)
+
+    def compute_etag(self) -> None:
+        """No entity tags: nothing dynamic here is worth a hash for each response."""
+
+    def prefers_html(self, alternative: str = "application/json") -> bool:
+        """Whether the client would rather have HTML than `alternative`."""
+        self.set_header("Vary", "Accept")
+        return prefers_html(self.request.headers.get("Accept", ""), alternative)
+
+    def finish_json(self, value: object, media_type: str = "application/json") -> None:
+        """Answer with `value` as JSON."""
+        self.set_header("Content-Type", media_type)
+        self.finish(_JSON.encode(value))
+
+    def finish_text(self, text: str) -> None:
+        """Answer with plain text."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(text)
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        """Add what the templates use on every page."""
+        namespace = super().get_template_namespace()
+        return namespace | {"asset": self.services.assets.address, "services": self.services}
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:  # noqa: ANN401
+        """Answer an error; an `AppError` brings its own status."""
+        problem = problems.describe(_cause(kwargs), status_code)
+        super().send_error(problem.status, problem=problem, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401
+        """Write problem details as JSON, or as a page for who prefers HTML."""
+        problem: problems.Problem = kwargs["problem"]
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self.SUPPORTED_METHODS))
+        if self.prefers_html():
+            self.render("error.html", problem=problem, request_id=self.request_id)
+        else:
+            self.finish_json(
+                problem.as_json(instance=self.request.path, request_id=self.request_id),
+                problems.MEDIA_TYPE,
+            )
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what went wrong: an expected error as one line, any other with its traceback."""
+        lines = log.get(request_id=self.request_id, method=self.request.method)
+        if isinstance(value, AppError):
+            lines.info("refused", path=self.request.path, reason=str(value))
+        elif not isinstance(value, HTTPError):
+            lines.error("handler failed", path=self.request.path, exc_info=(typ, value, tb))
+
+
+class NotFoundHandler(AppHandler):
+    """Answers 404 for what no route names, whatever the method."""
+
+    def prepare(self) -> None:
+        """Refuse before the method is looked at."""
+        raise HTTPError(404, "There is nothing at this address")
+
+    def get(self) -> None:
+        """Never reached: `prepare` has refused."""
+
+
+NotFoundHandler.SUPPORTED_METHODS = RequestHandler.SUPPORTED_METHODS
+
+
+def log_access(handler: RequestHandler) -> None:
+    """Write the request's one access line."""
+    request = handler.request
+    log.get().info(
+        "request",
+        request_id=getattr(handler, "request_id", ""),
+        method=request.method,
+        path=request.path,
+        status=handler.get_status(),
+        duration_ms=round(request.request_time() * 1000, 2),
+        remote=request.remote_ip,
+    )
+
+
+def _cause(kwargs: dict[str, Any]) -> BaseException | None:
+    return cast("BaseException | None", kwargs.get("exc_info", (None, None))[1])

@@ -1,0 +1,147 @@
+"""Errors as problem details (RFC 9457): the one place where an error becomes an HTTP status."""
+
+from __future__ import annotations
+
+import http
+from dataclasses import dataclass, field
+from functools import singledispatch
+
+from tornado.web import HTTPError
+
+from app.errors import (
+    AppError,
+    CalculationError,
+    FaultyInputError,
+    InfeasibleLoadError,
+    StoreError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY = {"Retry-After": "1"}
+_TYPE = "urn:problem-type:windlass:"
+
+
+class InvalidInputError(FaultyInputError):
+    """A request's body or parameters are malformed; each fault carries a JSON pointer."""
+
+
+class NotReadyError(AppError):
+    """This worker cannot serve now; the message says why."""
+
+
+class WrongMediaTypeError(AppError):
+    """A request's body is of a media type that the resource does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a client is told of an error.
+
+    Attributes:
+        status: HTTP status code.
+        title: what kind of error, the same for each of its kind.
+        detail: what is wrong with this request and what to do next.
+        type: URI that names the kind; "about:blank" where the status says all there is to say.
+        extensions: further members of the JSON object.
+        headers: header fields that the response carries.
+    """
+
+    status: int
+    title: str
+    detail: str = ""
+    type: str = "about:blank"
+    extensions: dict[str, object] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self, *, instance: str, request_id: str) -> dict[str, object]:
+        """The members of the JSON object, in the order of the RFC."""
+        members: dict[str, object] = {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            "request_id": request_id,
+        }
+        return members | self.extensions
+
+
+@singledispatch
+def describe(_error: object, status: int) -> Problem:
+    """The problem that an error is.
+
+    Args:
+        _error: what was raised, or None. A kind of its own is registered with
+            `@describe.register`.
+        status: serves where the error brings no status of its own.
+    """
+    return Problem(status, _phrase(status))
+
+
+@describe.register
+def _http(error: HTTPError, _status: int) -> Problem:
+    message = (error.log_message or "") % error.args
+    return Problem(error.status_code, _phrase(error.status_code), message)
+
+
+@describe.register
+def _calculation(error: CalculationError, _status: int) -> Problem:
+    fault = {"pointer": "/expression", "position": error.position, "detail": error.reason}
+    return Problem(
+        422,
+        "The expression has no value",
+        str(error),
+        _TYPE + "calculation",
+        {"expression": error.expression, "errors": [fault]},
+    )
+
+
+@describe.register
+def _infeasible(error: InfeasibleLoadError, _status: int) -> Problem:
+    below, above = (None if step is None else step / 10 for step in (error.below, error.above))
+    return Problem(
+        422,
+        "No plan meets the load",
+        str(error),
+        _TYPE + "infeasible-load",
+        {"nearest_below": below, "nearest_above": above},
+    )
+
+
+@describe.register
+def _faulty(error: FaultyInputError, _status: int) -> Problem:
+    return Problem(
+        422,
+        "The request is not valid",
+        error.summary,
+        _TYPE + "invalid-input",
+        {"errors": [{"pointer": f.where, "detail": f.message} for f in error.faults]},
+    )
+
+
+@describe.register
+def _media_type(error: WrongMediaTypeError, _status: int) -> Problem:
+    return Problem(415, _phrase(415), str(error))
+
+
+@describe.register
+def _not_ready(error: NotReadyError, _status: int) -> Problem:
+    return Problem(503, "This worker is not ready", str(error), headers=_RETRY)
+
+
+@describe.register
+def _store(_error: StoreError, _status: int) -> Problem:
+    return Problem(
+        503,
+        "The visit counter is not available",
+        "Redis, which keeps it, does not answer; everything that needs no counter works",
+        _TYPE + "store-unavailable",
+        headers=_RETRY,
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown error"
