@@ -84,6 +84,11 @@ class Variable:
     meaning: str
     allowed: str
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return isinstance(self.parse(self.default), Secret)
+
 
 def _variable(default: str, parse: Callable[[str], object], allowed: str, meaning: str) -> Any:  # noqa: ANN401 - stands where a dataclass default of the field's own type is expected
     return field(metadata={"variable": Variable(default, parse, meaning, allowed)})
@@ -312,8 +317,13 @@ def _unknown(name: str) -> Fault:
     )
 
 
-def load(sources: Sources) -> Settings:
+def load(sources: Sources, *, lenient: bool = False) -> Settings:
     """Read and check every setting.
+
+    Args:
+        sources: where to read them.
+        lenient: put the default in the place of a wrong value. For commands that must work on a
+            stack whose settings were broken after it came up, such as `windlass down`.
 
     Raises:
         ConfigError: with every wrong value, each with what is allowed.
@@ -321,13 +331,15 @@ def load(sources: Sources) -> Settings:
     values: dict[str, object] = {}
     faults: list[Fault] = []
     for name, (text, source) in sources.texts().items():
+        variable = VARIABLES[name]
         try:
-            values[name.lower()] = VARIABLES[name].parse(text)
+            values[name.lower()] = variable.parse(text)
         except _WrongValueError as error:
-            shown = "" if VARIABLES[name].parse is Secret or name == "REDIS_URL" else f" {text!r}"
+            values[name.lower()] = variable.parse(variable.default)
+            shown = "" if variable.is_secret else f" {text!r}"
             faults.append(Fault(name, f"the value{shown} from {source} is wrong; allowed: {error}"))
-    if not faults and values["port"] == values["plan_port"]:
+    if values["port"] == values["plan_port"]:
         faults.append(Fault("PLAN_PORT", "is the same as PORT; allowed: another port, or empty"))
-    if faults:
+    if faults and not lenient:
         raise ConfigError("These settings are wrong (`windlass config --help` explains):", faults)
     return Settings(**cast("dict[str, Any]", values))

@@ -198,7 +198,13 @@ class Master:
         os.close(writer)
         deadline = time.monotonic() + self._options.start_timeout_s
         child = Child(
-            pid, slot, self._state.generation, time.time(), ready_fd=reader, deadline=deadline
+            pid,
+            slot,
+            self._state.generation,
+            time.time(),
+            self._options.release,
+            ready_fd=reader,
+            deadline=deadline,
         )
         self._state.children.append(child)
         self._selector.register(reader, selectors.EVENT_READ, child)
@@ -302,6 +308,8 @@ class Master:
             self._retire_when_replaced(old)
         elif self._reload_wanted:
             self._reload_wanted = False
+            self._state.reload = "checking"
+            self._state.reloads += 1
             self._log.info("checking the code to reload", argv=self._options.check_argv)
             self._check = _Check.start(self._options.check_argv, self._options.start_timeout_s)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
     from pathlib import Path
 
 HANDOVER_VARIABLE = "WINDLASS_HANDOVER"
@@ -20,6 +21,7 @@ class Child(msgspec.Struct):
         slot: which worker it is; a slot has one child, and two while one replaces the other.
         generation: which start or reload of the master forked it.
         started: wall clock of its fork, seconds since the epoch.
+        release: name of the release that it runs.
         state: starting, ready, or stopping.
         ready_fd: the master's end of the pipe on which it says that it is ready; -1 once closed.
         deadline: monotonic time by which it must have left its state, or None.
@@ -29,6 +31,7 @@ class Child(msgspec.Struct):
     slot: int
     generation: int
     started: float
+    release: str
     state: str = "starting"
     ready_fd: int = -1
     deadline: float | None = None
@@ -62,7 +65,8 @@ class MasterState(msgspec.Struct):
         started: wall clock of the first start, seconds since the epoch.
         generation: how many times the master has loaded its code, from 1.
         release: name of the release that the master runs.
-        reload: how the last reload went, for people.
+        reload: how the last reload goes or went: checking, under way, succeeded, failed: WHY.
+        reloads: how many were asked for.
     """
 
     pid: int
@@ -72,6 +76,7 @@ class MasterState(msgspec.Struct):
     slots: list[Slot]
     children: list[Child]
     reload: str = ""
+    reloads: int = 0
 
 
 def write_status(path: Path, state: MasterState) -> None:
@@ -94,7 +99,7 @@ def to_environment(state: MasterState) -> dict[str, str]:
     return {HANDOVER_VARIABLE: msgspec.json.encode(state).decode()}
 
 
-def from_environment(environ: dict[str, str]) -> MasterState | None:
+def from_environment(environ: MutableMapping[str, str]) -> MasterState | None:
     """What the master before this one handed over in the same process, if it did.
 
     Takes the variable out of `environ`, so that no child inherits it.

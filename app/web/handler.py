@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
@@ -116,6 +116,8 @@ class AppHandler(RequestHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:  # noqa: ANN401
         """Answer an error; an `AppError` brings its own status."""
         problem = problems.describe(_cause(kwargs), status_code)
+        if problem.status == 405 and not problem.detail:
+            problem = replace(problem, detail=f"This takes {', '.join(self.SUPPORTED_METHODS)}")
         super().send_error(problem.status, problem=problem, **kwargs)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401

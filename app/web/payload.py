@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from tornado.web import HTTPError
@@ -18,12 +18,14 @@ from app.errors import Fault
 from app.web.problems import InvalidInputError, WrongMediaTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tornado.httputil import HTTPServerRequest
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+
+SUMMARY = "The body has values that are missing or wrong"
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
@@ -54,15 +56,63 @@ def decode(body: bytes, kind: type[_Body]) -> _Body:
         HTTPError: 400, the body is not JSON.
         InvalidInputError: it is JSON of another shape; lists every fault.
     """
+    body_or_faults = decode_or_explain(body, kind, {})
+    if isinstance(body_or_faults, Explanation):
+        raise InvalidInputError(SUMMARY, body_or_faults.faults)
+    return body_or_faults
+
+
+class Explanation(NamedTuple):
+    """Why a body is not of the kind that was wanted, and what can still be said of the rest.
+
+    Attributes:
+        faults: each value that is missing or of a wrong type.
+        mended: the body with a placeholder where each of those stood, for further checks of what
+            is right; None where no placeholder serves.
+    """
+
+    faults: list[Fault]
+    mended: Any
+
+
+def decode_or_explain(
+    body: bytes, kind: type[_Body], placeholders: Mapping[str, object]
+) -> _Body | Explanation:
+    """Read a JSON body as `kind`, or explain all that is wrong with its types.
+
+    Args:
+        body: JSON in UTF-8.
+        kind: what it should be.
+        placeholders: for each member's name, a value of its type that is above suspicion.
+
+    Raises:
+        HTTPError: 400, the body is not JSON.
+    """
     try:
         return cast("_Body", _decoder(kind).decode(body))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         value = _parse(body)
     faults = list(_faults(value, kind, ""))
-    if faults:
-        raise InvalidInputError("The body has values that are missing or of a wrong type", faults)
-    # Only what the two parsers see differently comes here, such as bytes that are not UTF-8.
-    raise HTTPError(400, "The body is not JSON in UTF-8")
+    if not faults:
+        # Only what the two parsers see differently comes here, such as a lone surrogate.
+        raise HTTPError(400, "The body is not JSON in UTF-8")
+    for fault in faults:
+        _put(value, fault.where, placeholders)
+    try:
+        mended = msgspec.convert(value, kind, dec_hook=_decode_number)
+    except msgspec.ValidationError:
+        mended = None
+    return Explanation(faults, mended)
+
+
+def _put(value: object, pointer: str, placeholders: Mapping[str, object]) -> None:
+    """Put a placeholder where a pointer leads, if one serves there."""
+    *path, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+    place: Any = value
+    for part in path:
+        place = place[int(part)] if isinstance(place, list) else place[part]
+    if isinstance(place, dict) and last in placeholders:
+        place[last] = placeholders[last]
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,478 @@
+"""The command `windlass`: the only place that wires the rest together.
+
+Every command is a list of steps over the parts beneath; an error becomes an exit code here and
+nowhere else: 0 done, 1 it failed, 2 wrong usage, 78 wrong settings (EX_CONFIG of sysexits.h).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+import msgspec
+
+from app import __version__, config, identity, log
+from app.config import VARIABLES, Settings, Sources
+from app.errors import AppError, ConfigError, Fault, StackError
+
+if TYPE_CHECKING:
+    from app.stack.layout import Layout
+    from app.stack.render import Plan
+    from app.stack.status import StackStatus
+
+EX_CONFIG = 78
+# Modules of the stack and the service are imported by the commands that need them: `windlass
+# status` should not wait for Tornado.
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command starts from.
+
+    Attributes:
+        sources: the environment and the `.env` file.
+        quiet: whether progress is left out.
+    """
+
+    sources: Sources
+    quiet: bool
+
+    def settings(self) -> Settings:
+        """The settings; raises `ConfigError` with every fault."""
+        return config.load(self.sources)
+
+    def layout(self) -> Layout:
+        """The stack's folders, found even when other settings are wrong."""
+        from app.stack import layout
+
+        return layout.find(config.load(self.sources, lenient=True))
+
+    def say(self, text: str) -> None:
+        """Tell of a step, on standard error, so that `--json` stays clean."""
+        if not self.quiet:
+            click.echo(click.style("windlass: ", dim=True) + text, err=True, color=_color())
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Settings are environment variables and a .env file: windlass config --help.",
+)
+@click.version_option(__version__, prog_name="windlass")
+@click.option(
+    "--env-file", type=click.Path(dir_okay=False, path_type=Path), envvar="WINDLASS_ENV_FILE",
+    help="Settings beneath the environment.  [default: .env of the checkout, else of this folder]",
+)  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Leave out progress; errors are still shown.")
+@click.pass_context
+def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
+    r"""Run a Tornado and Redis service in production shape: supervisord, Nginx, a worker per CPU.
+
+    \b
+      windlass up -d      start the whole stack
+      windlass status     what runs, since when
+      windlass logs -f    what it says
+      windlass reload     new code or settings, without a gap
+      windlass down       stop it
+    """
+    ctx.obj = Context(Sources(os.environ, _env_file(env_file)), quiet)
+
+
+@cli.command()
+@click.option("-d", "--detach", is_flag=True, help="Return once it serves; end it with: down.")
+@click.pass_obj
+def up(context: Context, *, detach: bool) -> None:
+    """Start the stack and wait until it serves.
+
+    In the foreground its logs are shown, and Ctrl-C ends everything.
+    """
+    from app.stack import lifecycle
+
+    plan = _plan(context, context.settings())
+    with _signals_as_interrupt():
+        lifecycle.up(plan, _environment(context), detached=detach, say=context.say)
+        for line in _addresses(plan.settings):
+            click.echo(line)
+        _warn_of_redis(context, plan)
+        if not detach:
+            _stay_in_foreground(context, plan)
+
+
+@cli.command()
+@click.pass_obj
+def down(context: Context) -> None:
+    """Stop the stack; what is under way is finished first."""
+    from app.stack import lifecycle
+
+    settings = config.load(context.sources, lenient=True)
+    stopped = lifecycle.down(context.layout(), settings.drain_timeout_s)
+    context.say("stopped" if stopped else "nothing was running")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@click.pass_obj
+def status(context: Context, *, as_json: bool) -> None:
+    """Show every process, its uptime, restarts and release.
+
+    Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
+    """
+    found = _status(context)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        _show_status(found)
+    if not found.running:
+        sys.exit(3)
+
+
+@cli.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
+@click.option(
+    "-n", "--lines", default=20, show_default=True, type=click.IntRange(0),
+    help="How many of the last lines of each log to show first.",
+)  # fmt: skip
+@click.argument("programs", nargs=-1)
+@click.pass_obj
+def logs(context: Context, programs: tuple[str, ...], lines: int, *, follow: bool) -> None:
+    """Show what the stack's programs say: web, nginx, redis, supervisord; all by default."""
+    from app.stack import logs as files
+
+    folder = context.layout().logs
+    known = files.names(folder)
+    unknown = [name for name in programs if name not in known]
+    if unknown:
+        there = f"there are: {', '.join(known)}" if known else "the stack has never been up"
+        raise StackError(f"There is no log of {', '.join(unknown)}; {there}")
+    chosen = list(programs) or known
+    for name in chosen:
+        for line in files.last(folder / f"{name}.log", lines):
+            _show_line(name, line)
+    if follow:
+        with _signals_as_interrupt(quietly=True):
+            for name, line in files.follow(folder, list(programs), lambda: False, from_end=True):
+                _show_line(name, line)
+
+
+@cli.command()
+@click.pass_obj
+def reload(context: Context) -> None:
+    """Load new code and settings without refusing a request.
+
+    The new code is checked first; its workers take over once they are ready. When it is not fit to
+    serve, what runs goes on and the exit code is 1.
+    """
+    from app.stack import lifecycle
+
+    kept = lifecycle.kept_overrides(context.layout())
+    sources = Sources({**context.sources.environ, **kept}, context.sources.env_file)
+    lifecycle.reload(_plan(context, config.load(sources)), context.say)
+    context.say("the new code serves")
+
+
+@cli.command()
+@click.pass_obj
+def dev(context: Context) -> None:
+    """Serve from one process that restarts itself when a file changes.
+
+    No Nginx and no supervisord; Redis as in `windlass up`.
+    """
+    from app import development
+
+    settings = context.settings()
+    layout = context.layout()
+    layout.prepare()
+    for line in _addresses(settings):
+        click.echo(line)
+    development.run(settings, layout, identity.identify(layout.root), os.environ, context.say)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@click.pass_obj
+def check(context: Context, *, as_json: bool) -> None:
+    """Say whether this configuration and release are fit to serve.
+
+    Nothing that runs is touched. Exit code 0 when fit, 78 when a setting is wrong, 1 else.
+    """
+    from app import checks
+    from app.stack import redis
+
+    findings = checks.check_settings(context.sources)
+    if not any(finding.verdict == "failed" for finding in findings):
+        settings = context.settings()
+        layout = context.layout()
+        layout.prepare()
+        built = identity.identify(layout.root)
+        address = redis.address(settings, layout)
+        findings += checks.check_release(settings, built, address, lambda: _plan(context, settings))
+    failed = [finding.name for finding in findings if finding.verdict == "failed"]
+    if as_json:
+        report = {"fit": not failed, "findings": [asdict(finding) for finding in findings]}
+        click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+    else:
+        for finding in findings:
+            click.echo(f"{finding.verdict:8} {finding.name}: {finding.reason}")
+    if failed:
+        sys.exit(EX_CONFIG if "settings" in failed else 1)
+
+
+def _config_epilog() -> str:
+    entries = [
+        f"\b\n{name}={variable.default}\n  {variable.meaning}.\n  Allowed: {variable.allowed}."
+        for name, variable in VARIABLES.items()
+    ]
+    return "\n\n".join(["Every setting, with its default:", *entries])
+
+
+@cli.command("config", epilog=_config_epilog())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@click.pass_obj
+def config_command(context: Context, *, as_json: bool) -> None:
+    """Show the settings in force and where each comes from.
+
+    The environment wins over the .env file, which wins over the defaults below. Secrets are masked.
+    """
+    context.settings()
+    rows = [
+        {"name": name, "value": _masked(name, text), "source": source}
+        for name, (text, source) in context.sources.texts().items()
+    ]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+    else:
+        width = max(len(f"{row['name']}={row['value']}") for row in rows)
+        for row in rows:
+            click.echo(f"{row['name']}={row['value']}".ljust(width) + f"  # {row['source']}")
+
+
+@cli.command(hidden=True)
+@click.pass_obj
+def serve(context: Context) -> None:
+    """Run the master and its workers; what supervisord runs."""
+    from app.process import Master, MasterOptions, state
+    from app.serving import Service
+    from app.stack import redis
+
+    settings = context.settings()
+    layout = context.layout()
+    layout.prepare()
+    built = identity.identify(layout.root)
+    _configure_logs(settings)
+    service = Service(settings, built, redis.address(settings, layout))
+    this = (sys.executable, "-m", "app")
+    options = MasterOptions(
+        run_dir=layout.run,
+        workers=settings.worker_count,
+        release=built.release,
+        run_worker=service.run_worker,
+        exec_argv=(*this, "serve"),
+        check_argv=(*this, "check"),
+        start_timeout_s=settings.start_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s,
+    )
+    sys.exit(Master(options, state.from_environment(os.environ)).run())
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except ConfigError as error:
+        _fail(error, EX_CONFIG)
+    except AppError as error:
+        _fail(error, 1)
+    except BrokenPipeError:
+        # The reader, such as `head`, has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _fail(error: AppError, code: int) -> NoReturn:
+    click.echo(click.style("windlass: ", fg="red") + str(error), err=True, color=_color())
+    sys.exit(code)
+
+
+def _color() -> bool | None:
+    # None lets click decide by whether the stream is a terminal; see no-color.org.
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _env_file(given: Path | None) -> Path | None:
+    from app.stack import layout
+
+    if given is not None:
+        if not given.is_file():
+            raise ConfigError("The settings cannot be read:", [
+                Fault(str(given), "there is no such file; see --env-file")
+            ])  # fmt: skip
+        return given.absolute()
+    root = layout.project_root()
+    found = (root if layout.is_checkout(root) else Path.cwd()) / ".env"
+    return found if found.is_file() else None
+
+
+def _environment(context: Context) -> dict[str, str]:
+    """The environment of the stack's processes: this one, and the same `.env` file."""
+    file = context.sources.env_file
+    return dict(os.environ) | ({"WINDLASS_ENV_FILE": str(file)} if file else {})
+
+
+def _configure_logs(settings: Settings) -> None:
+    colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    log.configure(as_json=settings.logs_json, level=settings.log_level, colors=colors)
+
+
+def _plan(context: Context, settings: Settings) -> Plan:
+    """Find out all that the stack runs with."""
+    from app.stack import binaries, layout, redis, render
+    from app.web.application import STATIC_FOLDER
+    from app.web.assets import Assets
+
+    folders = layout.find(settings)
+    folders.prepare()
+    path = os.environ.get("PATH", os.defpath)
+    assets = Assets(STATIC_FOLDER)
+    own_redis = redis.is_managed(settings, folders)
+    return render.Plan(
+        settings=settings,
+        layout=folders,
+        nginx=binaries.provide(binaries.NGINX, folders.root, path, context.say),
+        redis=(
+            binaries.provide(binaries.REDIS, folders.root, path, context.say) if own_redis else None
+        ),
+        assets=assets.files,
+        stylesheet=assets.address("windlass.css"),
+        favicon=STATIC_FOLDER / "favicon.svg",
+        output=folders.rendered,
+    )
+
+
+def _addresses(settings: Settings) -> list[str]:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    lines = [f"http://{host}:{settings.port}/"]
+    if settings.plan_port:
+        lines.append(f"http://{host}:{settings.plan_port}/productionplan")
+    return lines
+
+
+def _warn_of_redis(context: Context, plan: Plan) -> None:
+    """Say it at once when the Redis in use does not answer; the rest of the service works."""
+    import urllib.error
+    import urllib.request
+
+    from app.stack import render
+
+    address = render.listen_addresses(plan.settings.host, plan.settings.port)[0]
+    try:
+        urllib.request.urlopen(f"http://{address}/ready", timeout=5).close()
+    except urllib.error.HTTPError as error:
+        reason = msgspec.json.decode(error.read())["detail"]
+        where = log.mask(plan.settings.redis_address)
+        context.say(
+            f"warning: the visit counter does not work yet: {reason} ({where}). Start that Redis, "
+            "or have the stack run its own with REDIS_MANAGED=yes"
+        )
+
+
+def _stay_in_foreground(context: Context, plan: Plan) -> None:
+    from app.stack import lifecycle
+    from app.stack import logs as files
+
+    try:
+        gone = lambda: not lifecycle.is_up(plan.layout)  # noqa: E731
+        for name, line in files.follow(plan.layout.logs, [], gone, from_end=True):
+            _show_line(name, line)
+        context.say("the stack was stopped from elsewhere")
+    finally:
+        context.say("stopping")
+        lifecycle.down(plan.layout, plan.settings.drain_timeout_s)
+
+
+class _signals_as_interrupt:  # noqa: N801 - reads as the statement that it is used as
+    """Turns SIGTERM and SIGHUP into the KeyboardInterrupt that Ctrl-C is."""
+
+    def __init__(self, *, quietly: bool = False) -> None:
+        self._quietly = quietly
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return self._quietly and kind is KeyboardInterrupt
+
+
+def _show_line(name: str, line: str) -> None:
+    click.echo(click.style(f"{name:11} ", fg="cyan") + line, color=_color())
+
+
+def _masked(name: str, text: str) -> str:
+    if name == "REDIS_URL":
+        return log.mask(text)
+    return "***" if text and VARIABLES[name].is_secret else text
+
+
+def _status(context: Context) -> StackStatus:
+    from app.stack import lifecycle, redis, status
+
+    layout = context.layout()
+    kept = lifecycle.kept_overrides(layout)
+    sources = Sources({**context.sources.environ, **kept}, context.sources.env_file)
+    settings = config.load(sources, lenient=True)
+    running = lifecycle.is_up(layout)
+    serving = status.master(layout) if running else None
+    return status.StackStatus(
+        running=running,
+        release=serving.release if serving else "",
+        generation=serving.generation if serving else 0,
+        reload=serving.reload if serving else "",
+        environment=settings.environment,
+        addresses=_addresses(settings),
+        ports=[port for port in (settings.port, settings.plan_port) if port],
+        redis=log.mask(redis.address(settings, layout)) if running else "",
+        state_dir=str(layout.state),
+        processes=status.processes(layout) if running else [],
+    )
+
+
+def _show_status(found: StackStatus) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if not found.running:
+        console.print("The stack is down; start it with: windlass up -d", markup=False)
+        return
+    console.print(f"{found.environment}, release {found.release}, Redis {found.redis}")
+    console.print("  ".join(found.addresses), markup=False)
+    if found.reload:
+        console.print(f"last reload: {found.reload}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("process", "state", "pid", "up", "restarts", "release", "last exit"):
+        numeric = title in {"pid", "up", "restarts"}
+        table.add_column(title, justify="right" if numeric else "left")
+    for process in found.processes:
+        table.add_row(
+            process.name, process.state, str(process.pid), _duration(process.uptime_s),
+            str(process.restarts), process.release, process.last_exit,
+        )  # fmt: skip
+    console.print(table)
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days}d {hours}h"
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {whole % 60}s"

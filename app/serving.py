@@ -1,0 +1,91 @@
+"""How a worker serves: the store, the application and the engine put together in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from app import log
+from app.process.sockets import listen_tcp
+from app.server import StockServer
+from app.store import RedisStore
+from app.web import make_application
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator
+
+    from app.config import Secret, Settings
+    from app.identity import Identity
+    from app.process import WorkerContext
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is served, whoever serves it.
+
+    Attributes:
+        redis: URL of Redis with its credentials.
+    """
+
+    settings: Settings
+    identity: Identity
+    redis: Secret
+
+    def run_worker(self, context: WorkerContext) -> None:
+        """Serve in a forked worker until SIGTERM, then drain."""
+        log.configure(
+            as_json=self.settings.logs_json, level=self.settings.log_level, worker=context.slot
+        )
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve_worker(context))
+
+    async def _serve_worker(self, context: WorkerContext) -> None:
+        stopping = _stop_event(signal.SIGTERM)
+        async with self._running(context.listeners, stopping, behind_proxy=True) as server:
+            context.notify_ready()
+            await stopping.wait()
+            given_up = await server.drain(context.drain_timeout_s)
+        if given_up:
+            log.get().warning("drain incomplete", requests_given_up=given_up)
+
+    async def serve_directly(self) -> None:
+        """Serve in this process on the service's own ports until SIGTERM or SIGINT."""
+        ports = [port for port in (self.settings.port, self.settings.plan_port) if port]
+        listeners = [at for port in ports for at in listen_tcp(self.settings.host, port)]
+        stopping = _stop_event(signal.SIGTERM, signal.SIGINT)
+        async with self._running(listeners, stopping, behind_proxy=False) as server:
+            await stopping.wait()
+            await server.drain(1.0)
+
+    @contextlib.asynccontextmanager
+    async def _running(
+        self, listeners: list[socket.socket], stopping: asyncio.Event, *, behind_proxy: bool
+    ) -> AsyncIterator[StockServer]:
+        store = RedisStore(
+            self.redis,
+            timeout_s=self.settings.redis_timeout_ms / 1000,
+            connections=self.settings.redis_connections,
+        )
+        application = make_application(self.settings, self.identity, store, stopping.is_set)
+        server = StockServer(
+            application, max_body_bytes=self.settings.max_body_bytes, behind_proxy=behind_proxy
+        )
+        server.listen(listeners)
+        try:
+            yield server
+        finally:
+            await store.close()
+
+
+def _stop_event(*signals: signal.Signals) -> asyncio.Event:
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in signals:
+        loop.add_signal_handler(number, event.set)
+    return event

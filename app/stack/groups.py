@@ -1,0 +1,124 @@
+"""The process group of each program: recorded at its start, swept before the next.
+
+supervisord gives every program a process group of its own, which a program's children share. A
+group that outlives its leader, as Nginx's workers do when their master is killed, would hold ports
+and memory; whoever starts the program next finds the record and ends what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import msgspec
+import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TERM_GRACE_S = 2.0
+_KILL_GRACE_S = 5.0
+# Two starts of one process are told apart by its start time; the kernel counts it in hundredths.
+_SAME_START_S = 0.05
+
+
+class Group(msgspec.Struct):
+    """A program's process group.
+
+    Attributes:
+        pgid: of the group, the pid of the program when it started.
+        boot: when the machine started, seconds since the epoch; pids mean nothing after another.
+        started: when the program started, seconds since the epoch.
+        user: numeric id of the user that ran it.
+        starts: how often it was started since the stack came up.
+    """
+
+    pgid: int
+    boot: float
+    started: float
+    user: int
+    starts: int = 1
+
+
+def record_own(folder: Path, name: str) -> None:
+    """Record this process, which leads its group, as the program `name`."""
+    before = read(folder, name)
+    me = psutil.Process()
+    group = Group(
+        os.getpid(),
+        psutil.boot_time(),
+        me.create_time(),
+        os.getuid(),
+        before.starts + 1 if before else 1,
+    )
+    temporary = _file(folder, name).with_suffix(f".{os.getpid()}")
+    temporary.write_bytes(msgspec.json.encode(group))
+    temporary.replace(_file(folder, name))
+
+
+def read(folder: Path, name: str) -> Group | None:
+    """The group recorded for a program; None where there is none."""
+    try:
+        return msgspec.json.decode(_file(folder, name).read_bytes(), type=Group)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def recorded(folder: Path) -> list[str]:
+    """The names of the programs that have a record."""
+    return sorted(path.stem for path in folder.glob("*.group"))
+
+
+def forget(folder: Path, name: str) -> None:
+    """Remove a program's record."""
+    _file(folder, name).unlink(missing_ok=True)
+
+
+def sweep(folder: Path, name: str) -> list[int]:
+    """End what is left of a program's last start and wait until it is gone.
+
+    Returns:
+        The pids that were ended.
+    """
+    group = read(folder, name)
+    survivors = members(group) if group else []
+    for number, grace_s in ((signal.SIGTERM, _TERM_GRACE_S), (signal.SIGKILL, _KILL_GRACE_S)):
+        for process in survivors:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, alive = psutil.wait_procs(survivors, timeout=grace_s)
+        if not alive:
+            break
+    return [process.pid for process in survivors]
+
+
+def members(group: Group) -> list[psutil.Process]:
+    """The living processes of a recorded group, this one excepted."""
+    if abs(group.boot - psutil.boot_time()) > 1:
+        return []
+    found = [process for process in psutil.process_iter() if _belongs(process, group)]
+    leader = next((process for process in found if process.pid == group.pgid), None)
+    # A pid is not given out while a group bears its number, so another leader means another group:
+    # the recorded one is gone.
+    if leader and abs(leader.create_time() - group.started) > _SAME_START_S:
+        return []
+    return found
+
+
+def _belongs(process: psutil.Process, group: Group) -> bool:
+    try:
+        return (
+            process.pid != os.getpid()
+            and os.getpgid(process.pid) == group.pgid
+            and process.uids().real == group.user
+            and process.create_time() >= group.started - _SAME_START_S
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except (psutil.Error, ProcessLookupError):
+        return False
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.group"

@@ -1,0 +1,268 @@
+"""The stack's way up, down, and to new code: each a list of steps."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.config import VARIABLES
+from app.errors import StackError
+from app.stack import groups, launch, logs, ports, render, status
+from app.stack.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from app.process.state import MasterState
+    from app.stack.layout import Layout
+    from app.stack.render import Plan
+
+_POLL_S = 0.1
+_STOP_TIMEOUT_MARGIN_S = 15
+SUPERVISORD = "supervisord"
+
+
+def up(
+    plan: Plan, environ: Mapping[str, str], *, detached: bool, say: Callable[[str], None]
+) -> None:
+    """Start the stack and return when it serves.
+
+    Args:
+        plan: what to run.
+        environ: the environment of the stack; its settings are kept for a later reload.
+        detached: whether the stack outlives this process.
+        say: told of each step that takes long.
+
+    Raises:
+        StackError: it runs already, a port is taken, or it did not become ready; what was started
+            is stopped again.
+    """
+    layout = plan.layout
+    with _exclusively(layout):
+        if Supervisor(layout.run / "supervisord.sock").is_running():
+            raise StackError(
+                f"The stack of {layout.state} is up already; see: windlass status, windlass reload"
+            )
+        _clear(layout, say)
+        wanted = {"PORT": plan.settings.port, "PLAN_PORT": plan.settings.plan_port}
+        ports.check_free(plan.settings.host, {k: v for k, v in wanted.items() if v})
+        render.write(plan)
+        test_nginx(plan)
+        _keep_overrides(layout, environ)
+        say(f"starting {', '.join(program.name for program in render.programs(plan))}")
+        process = _start_supervisord(plan, environ, detached=detached)
+        try:
+            _wait_until_ready(plan, process)
+        except BaseException:
+            _stop(plan.layout, plan.settings.drain_timeout_s + _STOP_TIMEOUT_MARGIN_S)
+            raise
+
+
+def down(layout: Layout, timeout_s: float) -> bool:
+    """Stop the stack and return when nothing of it is left; whether there was anything.
+
+    Args:
+        layout: of the stack.
+        timeout_s: seconds after which what still runs is killed.
+    """
+    layout.prepare()
+    with _exclusively(layout):
+        return _stop(layout, timeout_s + _STOP_TIMEOUT_MARGIN_S)
+
+
+def reload(plan: Plan, say: Callable[[str], None]) -> None:
+    """Have the master load its newest code and Nginx its newest configuration, with no gap.
+
+    Raises:
+        StackError: the configuration or the code is not fit to serve; what ran goes on.
+    """
+    supervisor = Supervisor(plan.layout.run / "supervisord.sock")
+    before = _serving(plan.layout)
+    render.write(plan)
+    test_nginx(plan)
+    # Nginx may only ever know sockets at which somebody accepts: with fewer workers it lets go of
+    # the last ones first, with more it learns of them last.
+    fewer = plan.settings.worker_count < len(before.slots)
+    if fewer:
+        supervisor.signal("nginx", "HUP")
+    say("checking and loading the new code")
+    supervisor.signal("web", "HUP")
+    _wait_for_reload(plan, before.reloads)
+    if not fewer:
+        supervisor.signal("nginx", "HUP")
+
+
+def test_nginx(plan: Plan) -> None:
+    """Return when Nginx accepts its rendered configuration.
+
+    Raises:
+        StackError: it does not; carries its words.
+    """
+    done = subprocess.run(
+        (*render.nginx_argv(plan), "-q", "-t"), capture_output=True, text=True, check=False,
+        timeout=30,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise StackError(f"Nginx refuses its configuration {plan.nginx_conf}:\n{said}")
+
+
+def is_up(layout: Layout) -> bool:
+    """Whether the stack's supervisord answers."""
+    return Supervisor(layout.run / "supervisord.sock").is_running()
+
+
+def _keep_overrides(layout: Layout, environ: Mapping[str, str]) -> None:
+    """Keep the settings that the environment gives, so that a reload elsewhere has them too."""
+    file = layout.run / "overrides.json"
+    # May hold a password: made unreadable to others before it is written.
+    file.unlink(missing_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        kept = {name: text for name, text in environ.items() if name in VARIABLES}
+        stream.write(msgspec.json.encode(kept))
+
+
+def kept_overrides(layout: Layout) -> dict[str, str]:
+    """The settings that the environment gave when the stack came up; none when it is down."""
+    try:
+        return msgspec.json.decode(
+            (layout.run / "overrides.json").read_bytes(), type=dict[str, str]
+        )
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+@contextlib.contextmanager
+def _exclusively(layout: Layout) -> Iterator[None]:
+    with (layout.state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(
+                f"Another windlass is starting or stopping the stack of {layout.state}; "
+                "wait for it, then try again"
+            ) from None
+        yield
+
+
+def _clear(layout: Layout, say: Callable[[str], None]) -> None:
+    """End whatever an earlier stack left behind, and remove its sockets and records."""
+    for name in groups.recorded(layout.run):
+        for pid in groups.sweep(layout.run, name):
+            say(f"ended process {pid}, left by an earlier {name}")
+    for path in layout.run.iterdir():
+        path.unlink()
+
+
+def _start_supervisord(
+    plan: Plan, environ: Mapping[str, str], *, detached: bool
+) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(plan.supervisord_conf))
+    with (plan.layout.logs / f"{SUPERVISORD}.log").open("ab") as log:
+        return subprocess.Popen(
+            launch.argv(plan.layout.run, SUPERVISORD, command, detached=detached),
+            stdin=subprocess.DEVNULL,
+            # supervisord logs to its file by itself; only what goes wrong before comes this way.
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd=plan.layout.state,
+            env={**environ, "PYTHONPATH": _python_path(plan.layout, environ)},
+            start_new_session=True,
+        )
+
+
+def _python_path(layout: Layout, environ: Mapping[str, str]) -> str:
+    inherited = environ.get("PYTHONPATH")
+    return os.pathsep.join([str(layout.root), *([inherited] if inherited else [])])
+
+
+def _wait_until_ready(plan: Plan, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + plan.settings.start_timeout_s
+    lacking = "supervisord"
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StackError(_with_log(plan.layout, SUPERVISORD, "supervisord ended at its start"))
+        lacking = _lacking(plan)
+        if not lacking:
+            return
+        time.sleep(_POLL_S)
+    waited = f"after {plan.settings.start_timeout_s} s"
+    raise StackError(_with_log(plan.layout, lacking, f"{lacking} is not ready {waited}"))
+
+
+def _lacking(plan: Plan) -> str:
+    """The first program that does not serve yet; empty when all do."""
+    try:
+        programs = Supervisor(plan.layout.run / "supervisord.sock").programs()
+    except StackError:
+        return SUPERVISORD
+    for program in programs:
+        if program.state != "RUNNING":
+            return program.name
+    serving = status.master(plan.layout)
+    if serving is None or sum(c.state == "ready" for c in serving.children) < len(serving.slots):
+        return "web"
+    return "" if _answers(plan) else "nginx"
+
+
+def _answers(plan: Plan) -> bool:
+    address = render.listen_addresses(plan.settings.host, plan.settings.port)[0]
+    try:
+        with urllib.request.urlopen(f"http://{address}/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _with_log(layout: Layout, program: str, what: str) -> str:
+    path = layout.logs / f"{program}.log"
+    lines = "\n".join(f"  {line}" for line in logs.last(path, 15))
+    return f"{what}; the end of {path}:\n{lines}"
+
+
+def _serving(layout: Layout) -> MasterState:
+    found = status.master(layout)
+    if found is None or not is_up(layout):
+        raise StackError("The stack is not running; start it with: windlass up")
+    return found
+
+
+def _wait_for_reload(plan: Plan, reloads_before: int) -> None:
+    # The master checks the code, then loads it, then waits for its workers: each in this time.
+    deadline = time.monotonic() + 3 * plan.settings.start_timeout_s
+    while time.monotonic() < deadline:
+        now = status.master(plan.layout)
+        verdict = now.reload if now and now.reloads > reloads_before else ""
+        if verdict.startswith("failed"):
+            raise StackError(
+                _with_log(plan.layout, "web", f"The reload {verdict}; the old workers go on")
+            )
+        if verdict == "succeeded":
+            return
+        time.sleep(_POLL_S)
+    raise StackError("The reload gave no verdict in time; see: windlass logs web")
+
+
+def _stop(layout: Layout, timeout_s: float) -> bool:
+    supervisor = Supervisor(layout.run / "supervisord.sock")
+    group = groups.read(layout.run, SUPERVISORD)
+    was_up = supervisor.is_running()
+    if was_up:
+        supervisor.shut_down()
+        deadline = time.monotonic() + timeout_s
+        while group and groups.members(group) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    left = [pid for name in groups.recorded(layout.run) for pid in groups.sweep(layout.run, name)]
+    for path in layout.run.iterdir():
+        path.unlink()
+    return was_up or bool(left)

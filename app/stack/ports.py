@@ -1,0 +1,55 @@
+"""Whether the ports that the stack needs are free, and who has them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import cast
+
+import psutil
+
+from app.errors import StackError
+from app.process.sockets import listen_tcp
+
+
+def check_free(host: str, ports: dict[str, int]) -> None:
+    """Return when every port can be had.
+
+    Args:
+        host: address or name on which they are wanted.
+        ports: by the name of the setting that asks for them.
+
+    Raises:
+        StackError: one cannot; names it, who has it, and the setting.
+    """
+    for setting, port in ports.items():
+        try:
+            for listener in listen_tcp(host, port):
+                listener.close()
+        except OSError as error:
+            raise StackError(_explain(error, setting, host, port)) from error
+
+
+def _explain(error: OSError, setting: str, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        owner = _owner(port)
+        return f"Port {port} is in use{owner}; free it, or set {setting} to another port"
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs root; set {setting} to one above 1023"
+    return (
+        f"Nothing can listen on {host} port {port} ({error.strerror}); "
+        "set HOST to an address of this machine"
+    )
+
+
+def _owner(port: int) -> str:
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and cast("tuple[str, int]", connection.laddr)[1] == port
+            ):
+                if connection.pid is None:
+                    return " by another user's process"
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""

@@ -1,0 +1,211 @@
+"""`supervisord.conf` and `nginx/nginx.conf` with the settings filled in."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pwd
+import shlex
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from tornado.template import Template
+
+from app.process.sockets import addresses
+from app.stack import launch, redis
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from app.config import Settings
+    from app.stack.binaries import Binary
+    from app.stack.layout import Layout
+
+# What Nginx may answer by itself; the application answers all else.
+_NGINX_ANSWERS = (400, 403, 404, 405, 408, 411, 413, 414, 416, 421, 429, 431, 500, 501, 502, 503,
+                  504)  # fmt: skip
+_STOP_MARGIN_S = 5
+_COMPRESSIBLE = {".css", ".js", ".svg", ".json", ".txt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program that supervisord runs.
+
+    Attributes:
+        argv: what it executes, by absolute path.
+        priority: lower starts first and stops last.
+        stop_signal: asks it to finish in good order.
+        stop_wait_s: seconds after which it is killed instead.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    priority: int
+    stop_signal: str
+    stop_wait_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a stack runs with.
+
+    Attributes:
+        redis: the executable of the stack's own Redis, or None where it has none.
+        assets: hashed name and source of each static file.
+        stylesheet: address of the stylesheet that Nginx's own error pages use.
+        favicon: source of the icon that browsers ask for by its customary name.
+        output: folder of the rendered configuration.
+    """
+
+    settings: Settings
+    layout: Layout
+    nginx: Binary
+    redis: Binary | None
+    assets: Mapping[str, Path]
+    stylesheet: str
+    favicon: Path
+    output: Path
+
+    @property
+    def supervisord_conf(self) -> Path:
+        """The rendered configuration of supervisord."""
+        return self.output / "supervisord.conf"
+
+    @property
+    def nginx_conf(self) -> Path:
+        """The rendered configuration of Nginx."""
+        return self.output / "nginx.conf"
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports on which Nginx listens."""
+        return [port for port in (self.settings.port, self.settings.plan_port) if port]
+
+
+def write(plan: Plan) -> None:
+    """Write the configuration, and the static files that Nginx serves."""
+    for hashed, source in plan.assets.items():
+        _publish(source, plan.layout.static / hashed)
+    write_configuration(plan)
+
+
+def write_configuration(plan: Plan) -> None:
+    """Write the configuration of supervisord and of Nginx."""
+    _write_file(plan.supervisord_conf, supervisord(plan))
+    _write_file(plan.nginx_conf, nginx(plan))
+
+
+def supervisord(plan: Plan) -> str:
+    """The text of supervisord's configuration."""
+    return _render(
+        plan.layout.conf / "supervisord.conf",
+        user=_user(),
+        run=plan.layout.run,
+        logs=plan.layout.logs,
+        state=plan.layout.state,
+        programs=programs(plan),
+        command=partial(_supervisord_command, plan.layout.run),
+    )
+
+
+def programs(plan: Plan) -> list[Program]:
+    """What supervisord runs, in the order in which it starts."""
+    drain_s = plan.settings.drain_timeout_s + _STOP_MARGIN_S
+    found = [
+        Program("web", (sys.executable, "-m", "app", "serve"), 20, "TERM", drain_s),
+        Program("nginx", nginx_argv(plan), 30, "QUIT", drain_s),
+    ]
+    if plan.redis:
+        argv = redis.argv(plan.redis.path, plan.settings, plan.layout)
+        found.insert(0, Program("redis", argv, 10, "TERM", 10))
+    return found
+
+
+def nginx_argv(plan: Plan) -> tuple[str, ...]:
+    """The command of Nginx; further options may be added at its end."""
+    argv = (str(plan.nginx.path), "-p", str(plan.layout.state), "-c", str(plan.nginx_conf))
+    # Older ones would open their compiled-in error log first, which only root may write.
+    return (*argv, "-e", "stderr") if plan.nginx.version >= (1, 19, 5) else argv
+
+
+def nginx(plan: Plan) -> str:
+    """The text of Nginx's configuration."""
+    settings, run = plan.settings, plan.layout.run
+    return _render(
+        plan.layout.conf / "nginx" / "nginx.conf",
+        user=_user(),
+        workers=settings.worker_count,
+        run=run,
+        conf=plan.layout.conf,
+        state=plan.layout.state,
+        max_body_bytes=settings.max_body_bytes,
+        worker_sockets=[run / f"worker-{slot}.sock" for slot in range(settings.worker_count)],
+        addresses=[at for port in plan.ports for at in listen_addresses(settings.host, port)],
+        problems=[(code, _phrase(code)) for code in _NGINX_ANSWERS],
+        gzip_static=plan.nginx.has("http_gzip_static"),
+        stylesheet=plan.stylesheet,
+        favicon=plan.favicon,
+    )
+
+
+def listen_addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host name that this machine can listen on, as Nginx writes them."""
+    return [
+        f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}"
+        for family, (ip, _) in addresses(host, port)
+        if family != socket.AF_INET6 or _has_ipv6(ip)
+    ]
+
+
+def _has_ipv6(ip: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind((ip, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _supervisord_command(run: Path, program: Program) -> str:
+    # supervisord splits the command as a shell would and expands percent signs in it.
+    return shlex.join(launch.argv(run, program.name, program.argv)).replace("%", "%%")
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _phrase(code: int) -> str:
+    return HTTPStatus(code).phrase
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Put a static file under its hashed name, with a gzip beside it where that is smaller."""
+    if target.exists():
+        return
+    if source.suffix in _COMPRESSIBLE:
+        packed = gzip.compress(source.read_bytes(), compresslevel=9, mtime=0)
+        if len(packed) < source.stat().st_size:
+            target.with_name(target.name + ".gz").write_bytes(packed)
+    half = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, half)
+    half.chmod(0o644)
+    half.replace(target)
+
+
+def _render(template: Path, **values: object) -> str:
+    loaded = Template(template.read_text(), name=template.name, autoescape=None, whitespace="all")
+    return loaded.generate(**values).decode()
+
+
+def _write_file(path: Path, text: str) -> None:
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(text)
+    half.replace(path)

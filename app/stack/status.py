@@ -1,0 +1,109 @@
+"""How the stack is: every process, read from supervisord and from the master."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.process import state
+from app.stack import groups
+from app.stack.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from app.process.state import MasterState
+    from app.stack.layout import Layout
+
+
+class ProcessStatus(msgspec.Struct):
+    """One process of the stack.
+
+    Attributes:
+        name: redis, web, web/0 (a worker by its slot), nginx, supervisord.
+        state: RUNNING and supervisord's other words; for a worker starting, ready, stopping.
+        uptime_s: seconds since it started.
+        restarts: how often it ended unasked since the stack came up.
+        release: what it runs, where it runs the service.
+        last_exit: how it last ended unasked, or empty.
+    """
+
+    name: str
+    state: str
+    pid: int
+    uptime_s: float
+    restarts: int
+    release: str = ""
+    last_exit: str = ""
+
+
+class StackStatus(msgspec.Struct):
+    """The whole stack.
+
+    Attributes:
+        running: whether it is up.
+        release: what the master runs.
+        generation: how often the master has loaded its code.
+        reload: how the last reload went, or empty.
+        ports: on which Nginx listens.
+        redis: own or external, and where.
+        state_dir: folder of logs and data.
+    """
+
+    running: bool
+    release: str
+    generation: int
+    reload: str
+    environment: str
+    addresses: list[str]
+    ports: list[int]
+    redis: str
+    state_dir: str
+    processes: list[ProcessStatus]
+
+
+def master(layout: Layout) -> MasterState | None:
+    """What the master wrote of itself last; None where it has written nothing."""
+    return state.read_status(layout.run / "master.json")
+
+
+def processes(layout: Layout) -> list[ProcessStatus]:
+    """Every process of the running stack.
+
+    Raises:
+        StackError: the stack is not running.
+    """
+    supervisor = Supervisor(layout.run / "supervisord.sock")
+    now = time.time()
+    programs = supervisor.programs()
+    serving = master(layout)
+    found = [_program(layout, "supervisord", "RUNNING", supervisor.pid(), now)]
+    for program in programs:
+        entry = _program(layout, program.name, program.state, program.pid, now)
+        found.append(entry)
+        if program.name == "web" and serving and serving.pid == program.pid:
+            entry.release = serving.release
+            found += _workers(serving, now)
+    return found
+
+
+def _program(layout: Layout, name: str, word: str, pid: int, now: float) -> ProcessStatus:
+    group = groups.read(layout.run, name)
+    if group is None or group.pgid != pid:
+        return ProcessStatus(name, word, pid, 0.0, 0)
+    return ProcessStatus(name, word, pid, round(now - group.started, 1), group.starts - 1)
+
+
+def _workers(serving: MasterState, now: float) -> list[ProcessStatus]:
+    return [
+        ProcessStatus(
+            f"web/{child.slot}",
+            child.state,
+            child.pid,
+            round(now - child.started, 1),
+            serving.slots[child.slot].restarts,
+            child.release,
+            serving.slots[child.slot].last_exit,
+        )
+        for child in sorted(serving.children, key=lambda child: (child.slot, child.generation))
+    ]

@@ -1,0 +1,103 @@
+"""`/calculator`: a page whose form works without JavaScript, and the same by JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import msgspec
+
+from app import calculator
+from app.calculator import DEFAULT_DIGITS, MAX_RESULT_DIGITS, Operation, Result
+from app.errors import CalculationError, Fault
+from app.web import payload
+from app.web.handler import AppHandler
+from app.web.problems import InvalidInputError
+
+Digits = Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULT_DIGITS)]
+
+
+class Calculation(msgspec.Struct):
+    """A request: an expression, and how many significant digits of its value to show."""
+
+    expression: str
+    digits: Digits = DEFAULT_DIGITS
+
+
+class CalculatorHandler(AppHandler):
+    """`GET` shows the page, with the result where an expression is given; `POST` calculates."""
+
+    def get(self) -> None:
+        """Show the form; with `?expression=`, calculate."""
+        expression = self.get_query_argument("expression", "", strip=False)
+        digits = self.get_query_argument("digits", "")
+        if self.prefers_html() or not expression:
+            self._show(expression, digits)
+        else:
+            self.finish_json(_calculate(_from_texts(expression, digits)))
+
+    def post(self) -> None:
+        """Calculate the expression of a JSON body, or of a form."""
+        if payload.media_type(self.request, payload.JSON, payload.FORM) == payload.JSON:
+            self.finish_json(_calculate(payload.decode(self.request.body, Calculation)))
+            return
+        expression = self.get_body_argument("expression", "", strip=False)
+        digits = self.get_body_argument("digits", "")
+        if self.prefers_html():
+            self._show(expression, digits)
+        else:
+            self.finish_json(_calculate(_from_texts(expression, digits)))
+
+    def _show(self, expression: str, digits: str) -> None:
+        """Render the page; a fault is shown beside the form that has it, with its status."""
+        result: Result | None = None
+        error: CalculationError | InvalidInputError | None = None
+        if expression:
+            try:
+                result = _calculate(_from_texts(expression, digits))
+            except (CalculationError, InvalidInputError) as raised:
+                error = raised
+                self.set_status(422)
+        self.render(
+            "calculator.html",
+            expression=expression,
+            digits=digits or DEFAULT_DIGITS,
+            max_digits=MAX_RESULT_DIGITS,
+            result=result,
+            error=error,
+            position=getattr(error, "position", None),
+        )
+
+
+class OperationHandler(AppHandler):
+    """`GET /calculator/{add,subtract,multiply,divide}?a=..&b=..`."""
+
+    def get(self, operation: str) -> None:
+        """Calculate one operation on two numbers."""
+        numbers = {name: self.get_query_argument(name, "") for name in ("a", "b")}
+        missing = [Fault(f"/{name}", "is missing") for name, text in numbers.items() if not text]
+        if missing:
+            raise InvalidInputError("Give two numbers, as in ?a=1&b=2", missing)
+        digits = self.get_query_argument("digits", "")
+        request = _from_texts("", digits)
+        self.finish_json(
+            calculator.binary(
+                cast("Operation", operation), numbers["a"], numbers["b"], request.digits
+            )
+        )
+
+
+def _from_texts(expression: str, digits: str) -> Calculation:
+    """A request whose parts came as text, from a form or a query."""
+    try:
+        return msgspec.convert(
+            {"expression": expression, "digits": digits or DEFAULT_DIGITS},
+            Calculation,
+            strict=False,
+        )
+    except msgspec.ValidationError as error:
+        allowed = f"must be a whole number from 1 to {MAX_RESULT_DIGITS}"
+        raise InvalidInputError("The request is not valid", [Fault("/digits", allowed)]) from error
+
+
+def _calculate(request: Calculation) -> Result:
+    return calculator.calculate(request.expression, request.digits)
