@@ -17,14 +17,12 @@ from tornado.template import Loader
 from app import config
 from app.errors import AppError, StackError
 from app.stack import lifecycle, render
-from app.store import RedisStore
-from app.web import make_application
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.config import Secret, Settings, Sources
-    from app.identity import Identity
+    from app.config import Sources
+    from app.serving import Service
     from app.stack.render import Plan
 
 
@@ -53,12 +51,10 @@ def check_settings(sources: Sources) -> list[Finding]:
     return warnings or [Finding("settings", "ok", "every value is allowed")]
 
 
-def check_release(
-    settings: Settings, identity: Identity, redis: Secret, make_plan: Callable[[], Plan]
-) -> list[Finding]:
+def check_release(service: Service, make_plan: Callable[[], Plan]) -> list[Finding]:
     """Whether the application can be made and Nginx and supervisord accept their configuration."""
     return [
-        _check("application", lambda: _make(settings, identity, redis)),
+        _check("application", lambda: _make(service)),
         _check("configuration", lambda: _try_configuration(make_plan())),
     ]
 
@@ -72,15 +68,14 @@ def _check(name: str, attempt: Callable[[], str]) -> Finding:
         return Finding(name, "failed", f"{type(error).__name__}: {error}")
 
 
-def _make(settings: Settings, identity: Identity, redis: Secret) -> str:
-    store = RedisStore(redis, timeout_s=1, connections=1)
-    application = make_application(settings, identity, store, lambda: False)
+def _make(service: Service) -> str:
+    application = service.make_application(service.make_store(), lambda: False)
     templates = Path(application.settings["template_path"])
     names = [path.name for path in sorted(templates.glob("*.html"))]
     loader = Loader(str(templates))
     for name in names:
         loader.load(name)
-    return f"release {identity.release}, {len(names)} templates"
+    return f"release {service.identity.release}, {len(names)} templates"
 
 
 def _try_configuration(plan: Plan) -> str:

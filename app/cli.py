@@ -200,6 +200,7 @@ def check(context: Context, *, as_json: bool) -> None:
     Nothing that runs is touched. Exit code 0 when fit, 78 when a setting is wrong, 1 else.
     """
     from app import checks
+    from app.serving import Service
     from app.stack import redis
 
     findings = checks.check_settings(context.sources)
@@ -207,9 +208,8 @@ def check(context: Context, *, as_json: bool) -> None:
         settings = context.settings()
         layout = context.layout()
         layout.prepare()
-        built = identity.identify(layout.root)
-        address = redis.address(settings, layout)
-        findings += checks.check_release(settings, built, address, lambda: _plan(context, settings))
+        service = Service(settings, identity.identify(layout.root), redis.address(settings, layout))
+        findings += checks.check_release(service, lambda: _plan(context, settings))
     failed = [finding.name for finding in findings if finding.verdict == "failed"]
     if as_json:
         report = {"fit": not failed, "findings": [asdict(finding) for finding in findings]}

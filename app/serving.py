@@ -18,7 +18,9 @@ from app.web import make_application
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from tornado.web import Application
 
     from app.config import Secret, Settings
     from app.identity import Identity
@@ -63,18 +65,27 @@ class Service:
             await stopping.wait()
             await server.drain(1.0)
 
-    @contextlib.asynccontextmanager
-    async def _running(
-        self, listeners: list[socket.socket], stopping: asyncio.Event, *, behind_proxy: bool
-    ) -> AsyncIterator[StockServer]:
-        store = RedisStore(
+    def make_store(self) -> RedisStore:
+        """The way to Redis; to be made in the process that uses it."""
+        return RedisStore(
             self.redis,
             timeout_s=self.settings.redis_timeout_ms / 1000,
             connections=self.settings.redis_connections,
         )
-        application = make_application(self.settings, self.identity, store, stopping.is_set)
+
+    def make_application(self, store: RedisStore, is_draining: Callable[[], bool]) -> Application:
+        """The Tornado application."""
+        return make_application(self.settings, self.identity, store, is_draining)
+
+    @contextlib.asynccontextmanager
+    async def _running(
+        self, listeners: list[socket.socket], stopping: asyncio.Event, *, behind_proxy: bool
+    ) -> AsyncIterator[StockServer]:
+        store = self.make_store()
         server = StockServer(
-            application, max_body_bytes=self.settings.max_body_bytes, behind_proxy=behind_proxy
+            self.make_application(store, stopping.is_set),
+            max_body_bytes=self.settings.max_body_bytes,
+            behind_proxy=behind_proxy,
         )
         server.listen(listeners)
         try:

@@ -1,0 +1,1 @@
+"""Releases: from a store path to a server and back."""

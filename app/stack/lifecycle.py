@@ -87,18 +87,25 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
     """
     supervisor = Supervisor(plan.layout.run / "supervisord.sock")
     before = _serving(plan.layout)
+    nginx_changed = render.nginx(plan) != plan.nginx_conf.read_text()
     render.write(plan)
     test_nginx(plan)
+
+    def reload_nginx() -> None:
+        # Left alone where nothing changes for it: its old workers close kept-alive connections.
+        if nginx_changed:
+            supervisor.signal("nginx", "HUP")
+
     # Nginx may only ever know sockets at which somebody accepts: with fewer workers it lets go of
     # the last ones first, with more it learns of them last.
     fewer = plan.settings.worker_count < len(before.slots)
     if fewer:
-        supervisor.signal("nginx", "HUP")
+        reload_nginx()
     say("checking and loading the new code")
     supervisor.signal("web", "HUP")
-    _wait_for_reload(plan, before.reloads)
+    _wait_for_reload(plan, before)
     if not fewer:
-        supervisor.signal("nginx", "HUP")
+        reload_nginx()
 
 
 def test_nginx(plan: Plan) -> None:
@@ -237,12 +244,14 @@ def _serving(layout: Layout) -> MasterState:
     return found
 
 
-def _wait_for_reload(plan: Plan, reloads_before: int) -> None:
+def _wait_for_reload(plan: Plan, before: MasterState) -> None:
     # The master checks the code, then loads it, then waits for its workers: each in this time.
     deadline = time.monotonic() + 3 * plan.settings.start_timeout_s
     while time.monotonic() < deadline:
         now = status.master(plan.layout)
-        verdict = now.reload if now and now.reloads > reloads_before else ""
+        if now and now.pid != before.pid:
+            raise StackError(_with_log(plan.layout, "web", "The master died and was started anew"))
+        verdict = now.reload if now and now.reloads > before.reloads else ""
         if verdict.startswith("failed"):
             raise StackError(
                 _with_log(plan.layout, "web", f"The reload {verdict}; the old workers go on")

@@ -149,6 +149,7 @@ def nginx(plan: Plan) -> str:
         worker_sockets=[run / f"worker-{slot}.sock" for slot in range(settings.worker_count)],
         addresses=[at for port in plan.ports for at in listen_addresses(settings.host, port)],
         problems=[(code, _phrase(code)) for code in _NGINX_ANSWERS],
+        keepalive_min_timeout=plan.nginx.version >= (1, 27, 4),
         gzip_static=plan.nginx.has("http_gzip_static"),
         stylesheet=plan.stylesheet,
         favicon=plan.favicon,

@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from tornado.web import HTTPError
 
+from app.calculator import MAX_EXPRESSION_LENGTH
 from app.errors import (
     AppError,
     CalculationError,
@@ -87,13 +88,10 @@ def _http(error: HTTPError, _status: int) -> Problem:
 @describe.register
 def _calculation(error: CalculationError, _status: int) -> Problem:
     fault = {"pointer": "/expression", "position": error.position, "detail": error.reason}
-    return Problem(
-        422,
-        "The expression has no value",
-        str(error),
-        _TYPE + "calculation",
-        {"expression": error.expression, "errors": [fault]},
-    )
+    members: dict[str, object] = {"errors": [fault]}
+    if len(error.expression) <= MAX_EXPRESSION_LENGTH:  # what is longer need not come back
+        members["expression"] = error.expression
+    return Problem(422, "The expression has no value", str(error), _TYPE + "calculation", members)
 
 
 @describe.register

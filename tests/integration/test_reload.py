@@ -1,0 +1,195 @@
+"""Reload: new code and settings in the same master, without a failed request."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+import pytest
+
+from tests.support import Stack, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Traffic:
+    """Requests one after the other, until told to stop; remembers what failed."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answers = 0
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(kept,)) for kept in (0, 1)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, kept_alive: int) -> None:
+        limits = httpx.Limits(max_keepalive_connections=kept_alive)
+        with httpx.Client(limits=limits) as client:
+            while not self._stop.is_set():
+                try:
+                    answer = client.get(self.url)
+                    if answer.status_code == 200:
+                        self.answers += 1
+                    else:
+                        self.failures.append(str(answer.status_code))
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+
+
+def test_reload_replaces_every_worker_and_fails_no_request(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    stack.up()
+    before, master = stack.status(), stack.pid("web")
+    with Traffic(stack.url + "/health") as traffic:
+        for _ in range(3):
+            done = stack.run("reload")
+            assert done.returncode == 0, done.stderr
+    after = stack.status()
+    assert traffic.failures == []
+    assert traffic.answers > 100
+    assert not worker_pids(before) & worker_pids(after)
+    assert after["generation"] == before["generation"] + 3
+    assert after["reload"] == "succeeded"
+    assert stack.pid("web") == master, "supervisord sees the same process"
+
+
+def worker_pids(status: dict[str, Any]) -> set[int]:
+    """The process ids of the workers."""
+    return {p["pid"] for p in status["processes"] if p["name"].startswith("web/")}
+
+
+@pytest.mark.parametrize(
+    ("module", "fault"),
+    [
+        ("app/web/home.py", "raise RuntimeError('broken at import')"),
+        ("app/serving.py", "raise RuntimeError('broken at import')"),
+        ("app/web/templates/home.html", "{% if %}"),
+    ],
+)
+def test_code_that_is_not_fit_is_refused_and_the_old_goes_on(
+    make_stack: Callable[..., Stack], checkout: Path, module: str, fault: str
+) -> None:
+    stack = make_stack()
+    stack.root = checkout
+    stack.up()
+    pids = [stack.pid(f"web/{slot}") for slot in (0, 1)]
+    good = (checkout / module).read_text()
+    with Traffic(stack.url + "/health") as traffic:
+        with (checkout / module).open("a") as file:
+            file.write(fault + "\n")
+        done = stack.run("reload")
+        assert done.returncode == 1
+        assert [stack.pid(f"web/{slot}") for slot in (0, 1)] == pids
+        (checkout / module).write_text(good)
+        assert stack.run("reload").returncode == 0
+    assert traffic.failures == []
+
+
+def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(
+    make_stack: Callable[..., Stack], checkout: Path
+) -> None:
+    stack = make_stack(START_TIMEOUT_S="3")
+    stack.root = checkout
+    stack.up()
+    pids = [stack.pid(f"web/{slot}") for slot in (0, 1)]
+    serving = checkout / "app" / "serving.py"
+    good = serving.read_text()
+    with Traffic(stack.url + "/health") as traffic:
+        serving.write_text(good.replace("context.notify_ready()", "await stopping.wait()"))
+        done = stack.run("reload")
+        assert done.returncode == 1
+        assert "the old workers go on" in done.stderr
+        wait_for(lambda: len(stack.status()["processes"]) == 6, "the end of the new workers")
+        assert [stack.pid(f"web/{slot}") for slot in (0, 1)] == pids
+        assert stack.status()["reload"].startswith("failed: new worker")
+        serving.write_text(good)
+        assert stack.run("reload").returncode == 0
+        assert stack.status()["reload"] == "succeeded"
+    assert traffic.failures == []
+
+
+def test_changed_settings_take_effect_and_those_of_up_are_kept(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    file = stack.state.parent / "settings.env"
+    file.write_text("ENVIRONMENT=FIRST\nWORKERS=1\n")
+    del stack.settings["WORKERS"]
+    stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    stack.up()
+    assert stack.get("/metadata").json()["environment"] == "FIRST"
+    for workers in (3, 2):
+        file.write_text(f"ENVIRONMENT=WITH-{workers}\nWORKERS={workers}\n")
+        with Traffic(stack.url + "/health") as traffic:
+            # The port was given by the environment of `up`; a reload from elsewhere keeps it.
+            done = stack.run("reload", PORT="1")
+        assert done.returncode == 0, done.stderr
+        assert traffic.failures == []
+        assert stack.get("/metadata").json()["environment"] == f"WITH-{workers}"
+        names = [p["name"] for p in stack.status()["processes"]]
+        assert sum(name.startswith("web/") for name in names) == workers
+
+
+def test_wrong_settings_do_not_reload(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    file = stack.state.parent / "settings.env"
+    file.write_text("ENVIRONMENT=FIRST\n")
+    stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    stack.up()
+    file.write_text("ENVIRONMENT=$$$\n")
+    done = stack.run("reload")
+    assert done.returncode == 78
+    assert stack.get("/metadata").json()["environment"] == "FIRST"
+    assert stack.run("down").returncode == 0, "a stack whose settings broke can be stopped"
+
+
+def test_requests_under_way_are_finished(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(WORKERS="1")
+    stack.up()
+    with httpx.Client() as client:
+        # A body that comes slowly keeps one request under way across the reload. Nginx would
+        # gather it first, so this goes to the worker itself.
+        transport = httpx.HTTPTransport(uds=str(stack.state / "run" / "worker-0.sock"))
+        released = threading.Event()
+
+        def body() -> object:
+            yield b'{"expression":'
+            assert released.wait(30)
+            yield b'"6*7"}'
+
+        answers: list[httpx.Response] = []
+
+        def send() -> None:
+            with httpx.Client(transport=transport) as slow:
+                answers.append(
+                    slow.post(
+                        "http://worker/calculator",
+                        content=body(),  # type: ignore[arg-type]
+                        headers={"Content-Type": "application/json"},
+                        timeout=30,
+                    )
+                )
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        wait_for(lambda: stack.get("/health").status_code == 200, "service")
+        assert stack.run("reload").returncode == 0
+        assert client.get(stack.url + "/health").status_code == 200
+        released.set()
+        sender.join()
+    assert answers[0].json()["result"] == "42"

@@ -1,0 +1,138 @@
+"""A whole stack for a test: real supervisord, Nginx, workers and Redis, on ports of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+COMMAND_TIMEOUT_S = 60
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 10) -> Any:  # noqa: ANN401
+    """Return the first true value of a condition; fail when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"waited {timeout_s} s in vain for: {what}")
+
+
+@dataclass
+class Stack:
+    """One stack and the command that drives it."""
+
+    state: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    root: Path = ROOT
+
+    def __post_init__(self) -> None:
+        self.port, self.plan_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = {
+            "STATE_DIR": str(self.state),
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "PLAN_PORT": str(self.plan_port),
+            "WORKERS": "2",
+            "REDIS_MANAGED": "yes",
+            **self.settings,
+        }
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of the command."""
+        inherited = {
+            "PYTHONPATH": os.pathsep.join([str(self.root), os.environ.get("PYTHONPATH", "")])
+        }
+        return {**os.environ, **inherited, **self.settings}
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run `windlass ARGUMENTS` to its end."""
+        return subprocess.run(
+            (sys.executable, "-m", "app", *arguments),
+            env=self.environ | settings,
+            cwd=self.state.parent,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+
+    def up(self) -> None:
+        """Start the stack; fail with its words when it does not come up."""
+        done = self.run("up", "-d")
+        assert done.returncode == 0, done.stderr
+
+    def down(self) -> None:
+        """Stop the stack and see that nothing of it is left."""
+        before = self.processes() if self.is_up() else []
+        done = self.run("down")
+        assert done.returncode == 0, done.stderr
+        _, alive = psutil.wait_procs(before, timeout=5)
+        assert not alive
+
+    def is_up(self) -> bool:
+        """Whether `windlass status` says that it is."""
+        return self.run("status").returncode == 0
+
+    def status(self) -> dict[str, Any]:
+        """What `windlass status --json` prints."""
+        done = self.run("status", "--json")
+        assert done.returncode in {0, 3}, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def pid(self, name: str) -> int:
+        """The process id of one of the stack's processes."""
+        return int(self.entry(name)["pid"])
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """What the status says of one process."""
+        return next(p for p in self.status()["processes"] if p["name"] == name)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of the stack, from supervisord down."""
+        top = psutil.Process(self.pid("supervisord"))
+        return [top, *top.children(recursive=True)]
+
+    def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401
+        """GET through Nginx."""
+        return httpx.get(self.url + path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401
+        """POST through Nginx."""
+        return httpx.post(self.url + path, **options)
+
+    def counter(self) -> int:
+        """View the page and read the counter that it shows."""
+        page = self.get("/", headers=HTML)
+        assert page.status_code == 200, page.text
+        return int(page.text.split("Counter: ")[1].split("<")[0])
+
+    def log(self, program: str) -> str:
+        """All that a program has logged."""
+        return (self.state / "log" / f"{program}.log").read_text()
