@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from app.config import Sources
     from app.serving import Service
-    from app.stack.render import Plan
+    from app.stack.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

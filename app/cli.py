@@ -22,7 +22,7 @@ from app.errors import AppError, ConfigError, Fault, StackError
 
 if TYPE_CHECKING:
     from app.stack.layout import Layout
-    from app.stack.render import Plan
+    from app.stack.plan import Plan
     from app.stack.status import StackStatus
 
 EX_CONFIG = 78
@@ -45,6 +45,10 @@ class Context:
     def settings(self) -> Settings:
         """The settings; raises `ConfigError` with every fault."""
         return config.load(self.sources)
+
+    def with_overrides(self, kept: dict[str, str]) -> Sources:
+        """The sources of a stack that runs: what its `up` was given wins over what is given now."""
+        return Sources({**self.sources.environ, **kept}, self.sources.env_file)
 
     def layout(self) -> Layout:
         """The stack's folders, found even when other settings are wrong."""
@@ -95,7 +99,7 @@ def up(context: Context, *, detach: bool) -> None:
     plan = _plan(context, context.settings())
     with _signals_as_interrupt():
         lifecycle.up(plan, _environment(context), detached=detach, say=context.say)
-        for line in _addresses(plan.settings):
+        for line in plan.settings.addresses:
             click.echo(line)
         _warn_of_redis(context, plan)
         if not detach:
@@ -121,7 +125,12 @@ def status(context: Context, *, as_json: bool) -> None:
 
     Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
     """
-    found = _status(context)
+    from app.stack import lifecycle
+    from app.stack import status as stack_status
+
+    layout = context.layout()
+    kept = context.with_overrides(lifecycle.kept_overrides(layout))
+    found = stack_status.read(config.load(kept, lenient=True), layout)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
@@ -168,9 +177,8 @@ def reload(context: Context) -> None:
     """
     from app.stack import lifecycle
 
-    kept = lifecycle.kept_overrides(context.layout())
-    sources = Sources({**context.sources.environ, **kept}, context.sources.env_file)
-    lifecycle.reload(_plan(context, config.load(sources)), context.say)
+    kept = context.with_overrides(lifecycle.kept_overrides(context.layout()))
+    lifecycle.reload(_plan(context, config.load(kept)), context.say)
     context.say("the new code serves")
 
 
@@ -186,7 +194,7 @@ def dev(context: Context) -> None:
     settings = context.settings()
     layout = context.layout()
     layout.prepare()
-    for line in _addresses(settings):
+    for line in settings.addresses:
         click.echo(line)
     development.run(settings, layout, identity.identify(layout.root), os.environ, context.say)
 
@@ -334,36 +342,15 @@ def _configure_logs(settings: Settings) -> None:
 
 
 def _plan(context: Context, settings: Settings) -> Plan:
-    """Find out all that the stack runs with."""
-    from app.stack import binaries, layout, redis, render
+    from app.stack import plan
     from app.web.application import STATIC_FOLDER
     from app.web.assets import Assets
 
-    folders = layout.find(settings)
-    folders.prepare()
-    path = os.environ.get("PATH", os.defpath)
     assets = Assets(STATIC_FOLDER)
-    own_redis = redis.is_managed(settings, folders)
-    return render.Plan(
-        settings=settings,
-        layout=folders,
-        nginx=binaries.provide(binaries.NGINX, folders.root, path, context.say),
-        redis=(
-            binaries.provide(binaries.REDIS, folders.root, path, context.say) if own_redis else None
-        ),
-        assets=assets.files,
-        stylesheet=assets.address("windlass.css"),
-        favicon=STATIC_FOLDER / "favicon.svg",
-        output=folders.rendered,
+    static = plan.StaticFiles(
+        assets.files, assets.address("windlass.css"), STATIC_FOLDER / "favicon.svg"
     )
-
-
-def _addresses(settings: Settings) -> list[str]:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    lines = [f"http://{host}:{settings.port}/"]
-    if settings.plan_port:
-        lines.append(f"http://{host}:{settings.plan_port}/productionplan")
-    return lines
+    return plan.make(settings, static, os.environ.get("PATH", os.defpath), context.say)
 
 
 def _warn_of_redis(context: Context, plan: Plan) -> None:
@@ -423,41 +410,17 @@ def _masked(name: str, text: str) -> str:
     return "***" if text and VARIABLES[name].is_secret else text
 
 
-def _status(context: Context) -> StackStatus:
-    from app.stack import lifecycle, redis, status
-
-    layout = context.layout()
-    kept = lifecycle.kept_overrides(layout)
-    sources = Sources({**context.sources.environ, **kept}, context.sources.env_file)
-    settings = config.load(sources, lenient=True)
-    running = lifecycle.is_up(layout)
-    serving = status.master(layout) if running else None
-    return status.StackStatus(
-        running=running,
-        release=serving.release if serving else "",
-        generation=serving.generation if serving else 0,
-        reload=serving.reload if serving else "",
-        environment=settings.environment,
-        addresses=_addresses(settings),
-        ports=[port for port in (settings.port, settings.plan_port) if port],
-        redis=log.mask(redis.address(settings, layout)) if running else "",
-        state_dir=str(layout.state),
-        processes=status.processes(layout) if running else [],
-    )
-
-
 def _show_status(found: StackStatus) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
     if not found.running:
-        console.print("The stack is down; start it with: windlass up -d", markup=False)
+        click.echo("The stack is down; start it with: windlass up -d")
         return
-    console.print(f"{found.environment}, release {found.release}, Redis {found.redis}")
-    console.print("  ".join(found.addresses), markup=False)
+    click.echo(f"{found.environment}, release {found.release}, Redis {found.redis}")
+    click.echo("  ".join(found.addresses))
     if found.reload:
-        console.print(f"last reload: {found.reload}", markup=False)
+        click.echo(f"last reload: {found.reload}")
     table = Table(box=None, pad_edge=False)
     for title in ("process", "state", "pid", "up", "restarts", "release", "last exit"):
         numeric = title in {"pid", "up", "restarts"}
@@ -467,7 +430,7 @@ def _show_status(found: StackStatus) -> None:
             process.name, process.state, str(process.pid), _duration(process.uptime_s),
             str(process.restarts), process.release, process.last_exit,
         )  # fmt: skip
-    console.print(table)
+    Console(highlight=False).print(table)
 
 
 def _duration(seconds: float) -> str:

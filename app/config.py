@@ -260,6 +260,20 @@ class Settings:
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
+    def ports(self) -> list[int]:
+        """The ports of the service."""
+        return [port for port in (self.port, self.plan_port) if port]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the service is, as URLs: the page, and the production plan on its own port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        paths = ("/", "/productionplan")
+        return [
+            f"http://{host}:{port}{path}" for port, path in zip(self.ports, paths, strict=False)
+        ]
+
+    @property
     def logs_json(self) -> bool:
         """Whether log lines are JSON."""
         if self.log_format is LogFormat.AUTO:

@@ -58,8 +58,9 @@ class Service:
 
     async def serve_directly(self) -> None:
         """Serve in this process on the service's own ports until SIGTERM or SIGINT."""
-        ports = [port for port in (self.settings.port, self.settings.plan_port) if port]
-        listeners = [at for port in ports for at in listen_tcp(self.settings.host, port)]
+        listeners = [
+            at for port in self.settings.ports for at in listen_tcp(self.settings.host, port)
+        ]
         stopping = _stop_event(signal.SIGTERM, signal.SIGINT)
         async with self._running(listeners, stopping, behind_proxy=False) as server:
             await stopping.wait()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.process.state import MasterState
     from app.stack.layout import Layout
-    from app.stack.render import Plan
+    from app.stack.plan import Plan
 
 _POLL_S = 0.1
 _STOP_TIMEOUT_MARGIN_S = 15

@@ -20,12 +20,9 @@ from app.process.sockets import addresses
 from app.stack import launch, redis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from app.config import Settings
-    from app.stack.binaries import Binary
-    from app.stack.layout import Layout
+    from app.stack.plan import Plan
 
 # What Nginx may answer by itself; the application answers all else.
 _NGINX_ANSWERS = (400, 403, 404, 405, 408, 411, 413, 414, 416, 421, 429, 431, 500, 501, 502, 503,
@@ -52,46 +49,9 @@ class Program:
     stop_wait_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that a stack runs with.
-
-    Attributes:
-        redis: the executable of the stack's own Redis, or None where it has none.
-        assets: hashed name and source of each static file.
-        stylesheet: address of the stylesheet that Nginx's own error pages use.
-        favicon: source of the icon that browsers ask for by its customary name.
-        output: folder of the rendered configuration.
-    """
-
-    settings: Settings
-    layout: Layout
-    nginx: Binary
-    redis: Binary | None
-    assets: Mapping[str, Path]
-    stylesheet: str
-    favicon: Path
-    output: Path
-
-    @property
-    def supervisord_conf(self) -> Path:
-        """The rendered configuration of supervisord."""
-        return self.output / "supervisord.conf"
-
-    @property
-    def nginx_conf(self) -> Path:
-        """The rendered configuration of Nginx."""
-        return self.output / "nginx.conf"
-
-    @property
-    def ports(self) -> list[int]:
-        """The ports on which Nginx listens."""
-        return [port for port in (self.settings.port, self.settings.plan_port) if port]
-
-
 def write(plan: Plan) -> None:
     """Write the configuration, and the static files that Nginx serves."""
-    for hashed, source in plan.assets.items():
+    for hashed, source in plan.static.files.items():
         _publish(source, plan.layout.static / hashed)
     write_configuration(plan)
 
@@ -147,12 +107,12 @@ def nginx(plan: Plan) -> str:
         state=plan.layout.state,
         max_body_bytes=settings.max_body_bytes,
         worker_sockets=[run / f"worker-{slot}.sock" for slot in range(settings.worker_count)],
-        addresses=[at for port in plan.ports for at in listen_addresses(settings.host, port)],
+        addresses=[at for port in settings.ports for at in listen_addresses(settings.host, port)],
         problems=[(code, _phrase(code)) for code in _NGINX_ANSWERS],
         keepalive_min_timeout=plan.nginx.version >= (1, 27, 4),
         gzip_static=plan.nginx.has("http_gzip_static"),
-        stylesheet=plan.stylesheet,
-        favicon=plan.favicon,
+        stylesheet=plan.static.stylesheet,
+        favicon=plan.static.favicon,
     )
 
 

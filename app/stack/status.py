@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app import log
 from app.process import state
-from app.stack import groups
+from app.stack import groups, redis
 from app.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from app.config import Settings
     from app.process.state import MasterState
     from app.stack.layout import Layout
 
@@ -60,6 +62,29 @@ class StackStatus(msgspec.Struct):
     redis: str
     state_dir: str
     processes: list[ProcessStatus]
+
+
+def read(settings: Settings, layout: Layout) -> StackStatus:
+    """How the stack is, up or down.
+
+    Args:
+        settings: those with which it came up.
+        layout: of the stack.
+    """
+    running = Supervisor(layout.run / "supervisord.sock").is_running()
+    serving = master(layout) if running else None
+    return StackStatus(
+        running=running,
+        release=serving.release if serving else "",
+        generation=serving.generation if serving else 0,
+        reload=serving.reload if serving else "",
+        environment=settings.environment,
+        addresses=settings.addresses,
+        ports=settings.ports,
+        redis=log.mask(redis.address(settings, layout)) if running else "",
+        state_dir=str(layout.state),
+        processes=processes(layout) if running else [],
+    )
 
 
 def master(layout: Layout) -> MasterState | None:
