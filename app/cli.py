@@ -282,6 +282,7 @@ def serve(context: Context) -> None:
         check_argv=(*this, "check"),
         start_timeout_s=settings.start_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
+        environ=os.environ,
     )
     sys.exit(Master(options, state.from_environment(os.environ)).run())
 

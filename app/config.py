@@ -9,6 +9,7 @@ lists every fault.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 from dataclasses import dataclass, field, fields
@@ -165,7 +166,8 @@ def _redis_url() -> tuple[Callable[[str], Secret], str]:
             _ = parts.port  # raises when the port is no number
         except ValueError:
             raise _WrongValueError(allowed) from None
-        if text and not (parts.scheme in {"redis", "rediss", "unix"} and complete):
+        # As redis-py reads them: in small letters, with both slashes.
+        if text and not (text.startswith(("redis://", "rediss://", "unix://")) and complete):
             raise _WrongValueError(allowed)
         return Secret(text)
 
@@ -189,9 +191,24 @@ def _text() -> tuple[Callable[[str], Secret], str]:
     return Secret, "any text"
 
 
-_HOST = _pattern(
-    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}", "a host name or an IP address"
-)
+def _host() -> tuple[Callable[[str], str], str]:
+    allowed = "a host name or an IP address"
+    label = r"[A-Za-z0-9_-]{1,63}"
+    name = re.compile(rf"(?=.{{1,253}}$)(?![-._]){label}(\.{label})*")
+
+    def parse(text: str) -> str:
+        if name.fullmatch(text):
+            return text
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise _WrongValueError(allowed) from None
+        return text
+
+    return parse, allowed
+
+
+_HOST = _host()
 _PORT = _integer(1, 65535)
 
 
@@ -246,7 +263,9 @@ class Settings:
         "info", *_choice(LogLevel), "Least severe log line that is written"
     )
     log_format: LogFormat = _variable(
-        "auto", *_choice(LogFormat), "Form of log lines; auto: console where ENVIRONMENT is DEV"
+        "auto",
+        *_choice(LogFormat),
+        "Form of log lines; auto: console where ENVIRONMENT is DEV or DEVELOPMENT",
     )
     state_dir: Path | None = _variable(
         "",
@@ -277,7 +296,7 @@ class Settings:
     def logs_json(self) -> bool:
         """Whether log lines are JSON."""
         if self.log_format is LogFormat.AUTO:
-            return not self.environment.upper().startswith("DEV")
+            return self.environment.upper() not in {"DEV", "DEVELOPMENT"}
         return self.log_format is LogFormat.JSON
 
     @property
@@ -307,7 +326,7 @@ class Sources:
 
     def texts(self) -> dict[str, tuple[str, str]]:
         """The text in force for each variable and the name of its source."""
-        from_file = dict(dotenv_values(self.env_file)) if self.env_file else {}
+        from_file = self._from_file()
         found: dict[str, tuple[str, str]] = {}
         for name, variable in VARIABLES.items():
             if name in self.environ:
@@ -318,10 +337,19 @@ class Sources:
                 found[name] = (variable.default, "default")
         return found
 
+    def _from_file(self) -> dict[str, str | None]:
+        if self.env_file is None:
+            return {}
+        try:
+            return dict(dotenv_values(self.env_file, interpolate=False))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                "The settings cannot be read:", [Fault(str(self.env_file), str(error))]
+            ) from error
+
     def unknown(self) -> list[Fault]:
         """Names in `.env` that no setting has: each a likely slip of the pen, none an error."""
-        names = dotenv_values(self.env_file) if self.env_file else {}
-        return [_unknown(name) for name in names if name not in VARIABLES]
+        return [_unknown(name) for name in self._from_file() if name not in VARIABLES]
 
 
 def _unknown(name: str) -> Fault:
@@ -353,7 +381,7 @@ def load(sources: Sources, *, lenient: bool = False) -> Settings:
             shown = "" if variable.is_secret else f" {text!r}"
             faults.append(Fault(name, f"the value{shown} from {source} is wrong; allowed: {error}"))
     if values["port"] == values["plan_port"]:
-        faults.append(Fault("PLAN_PORT", "is the same as PORT; allowed: another port, or empty"))
+        values["plan_port"] = None  # one port serves everything
     if faults and not lenient:
         raise ConfigError("These settings are wrong (`windlass config --help` explains):", faults)
     return Settings(**cast("dict[str, Any]", values))

@@ -40,8 +40,7 @@ def run(
     """
     if lifecycle.is_up(layout):
         raise StackError("The stack is up and has the ports; stop it first: windlass down")
-    wanted = {"PORT": settings.port, "PLAN_PORT": settings.plan_port}
-    ports.check_free(settings.host, {name: port for name, port in wanted.items() if port})
+    ports.check_free(settings)
     if redis.is_managed(settings, layout):
         _start_redis(settings, layout, environ, say)
     log.configure(as_json=settings.logs_json, level=settings.log_level, colors=sys.stdout.isatty())

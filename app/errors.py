@@ -3,10 +3,12 @@
 ::
 
     AppError
-    ├── ConfigError               settings are wrong; lists every fault
+    ├── FaultyInputError          an input with one fault or more, all of them listed
+    │   ├── ConfigError           settings are wrong
+    │   └── InvalidInputError     a request's body or parameters are wrong (app.web.problems)
     ├── CalculationError          an expression has no value; points at the character
     ├── DispatchError
-    │   ├── InvalidProblemError   a plan request is malformed; lists every fault
+    │   ├── InvalidProblemError   a plan request is malformed; a FaultyInputError too
     │   └── InfeasibleLoadError   no plan meets the load; names the nearest that can be met
     ├── StoreError
     │   └── StoreUnavailableError Redis does not answer in time

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import msgspec
 import structlog
 
+from app.config import Secret
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -100,12 +102,25 @@ def _mask_credentials(
     _logger: WrappedLogger, _name: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str):
-            if "://" in value:
-                event[key] = mask(value)
-        elif isinstance(value, BaseException):
-            event[key] = mask(repr(value))
+        event[key] = _masked(value)
     return event
+
+
+def _masked(value: object) -> object:
+    match value:
+        case Secret():
+            return repr(value)
+        case str():
+            # A lone surrogate, as of a file's name, would break the stream.
+            plain = value if value.isascii() else value.encode(errors="backslashreplace").decode()
+            return mask(plain) if "://" in plain else plain
+        case BaseException():
+            return _masked(repr(value))
+        case list() | tuple():
+            return [_masked(item) for item in value]
+        case dict():
+            return {key: _masked(item) for key, item in value.items()}
+    return value
 
 
 def _as_json(_logger: WrappedLogger, _name: str, event: MutableMapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from app.process import sockets, state, worker
 from app.process.state import Child, MasterState, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from app.process.worker import WorkerContext
@@ -49,6 +49,7 @@ class MasterOptions:
         check_argv: the command that says by its exit code whether that code is fit to serve.
         start_timeout_s: seconds a worker may take to become ready.
         drain_timeout_s: seconds a worker may take to finish after SIGTERM.
+        environ: of the code that a reload loads.
     """
 
     run_dir: Path
@@ -59,6 +60,7 @@ class MasterOptions:
     check_argv: tuple[str, ...]
     start_timeout_s: float
     drain_timeout_s: float
+    environ: Mapping[str, str]
 
     @property
     def status_path(self) -> Path:
@@ -367,8 +369,12 @@ class Master:
         # Pending signals wait for the new code's handlers instead of killing it while it loads.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         sys.stdout.flush()
-        environment = os.environ | state.to_environment(self._state)
-        os.execve(self._options.exec_argv[0], self._options.exec_argv, environment)  # noqa: S606
+        environment = {**self._options.environ, **state.to_environment(self._state)}
+        try:
+            os.execve(self._options.exec_argv[0], self._options.exec_argv, environment)  # noqa: S606
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            self._fail_reload(f"{self._options.exec_argv[0]} cannot be executed: {error.strerror}")
 
 
 @dataclass(frozen=True, slots=True)

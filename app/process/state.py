@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.files import write_whole
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from pathlib import Path
@@ -81,9 +83,7 @@ class MasterState(msgspec.Struct):
 
 def write_status(path: Path, state: MasterState) -> None:
     """Write the state where `windlass status` finds it, whole or not at all."""
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(msgspec.json.encode(state))
-    temporary.replace(path)
+    write_whole(path, msgspec.json.encode(state))
 
 
 def read_status(path: Path) -> MasterState | None:
@@ -95,8 +95,15 @@ def read_status(path: Path) -> MasterState | None:
 
 
 def to_environment(state: MasterState) -> dict[str, str]:
-    """The environment variable by which a master hands over to the code that replaces it."""
-    return {HANDOVER_VARIABLE: msgspec.json.encode(state).decode()}
+    """The environment variable by which a master hands over to the code that replaces it.
+
+    The state itself goes by a file in memory, which the code inherits: with many workers it would
+    be too long for a variable.
+    """
+    descriptor = os.memfd_create("windlass-handover", 0)
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(msgspec.json.encode(state))
+    return {HANDOVER_VARIABLE: str(descriptor)}
 
 
 def from_environment(environ: MutableMapping[str, str]) -> MasterState | None:
@@ -107,5 +114,7 @@ def from_environment(environ: MutableMapping[str, str]) -> MasterState | None:
     text = environ.pop(HANDOVER_VARIABLE, None)
     if text is None:
         return None
-    state = msgspec.json.decode(text, type=MasterState)
+    with os.fdopen(int(text), "rb") as file:
+        file.seek(0)
+        state = msgspec.json.decode(file.read(), type=MasterState)
     return state if state.pid == os.getpid() else None

@@ -90,14 +90,14 @@ def provide(wanted: Wanted, root: Path, search_path: str, say: Callable[[str], N
     Raises:
         StackError: there is none; says which package to install.
     """
-    folders = search_path.split(os.pathsep)
-    found = shutil.which(wanted.name, path=os.pathsep.join([*folders, *_MORE_FOLDERS]))
     too_old = ""
-    if found:
-        binary = inspect(wanted, Path(found))
-        if binary.version >= wanted.minimum:
-            return binary
-        too_old = f" ({found} is {binary.version_text}, too old)"
+    for folder in (*search_path.split(os.pathsep), *_MORE_FOLDERS):
+        found = shutil.which(wanted.name, path=folder)
+        if found:
+            binary = inspect(wanted, Path(found))
+            if binary.version >= wanted.minimum:
+                return binary
+            too_old = too_old or f" ({found} is {binary.version_text}, too old)"
     carried = _wheel_folder() / wanted.name
     if not carried.exists():
         reason = _why_no_wheel(root)

@@ -10,16 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
+
+from app.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _TERM_GRACE_S = 2.0
 _KILL_GRACE_S = 5.0
+_POLL_S = 0.02
 # Two starts of one process are told apart by its start time; the kernel counts it in hundredths.
 _SAME_START_S = 0.05
 
@@ -53,9 +57,7 @@ def record_own(folder: Path, name: str) -> None:
         os.getuid(),
         before.starts + 1 if before else 1,
     )
-    temporary = _file(folder, name).with_suffix(f".{os.getpid()}")
-    temporary.write_bytes(msgspec.json.encode(group))
-    temporary.replace(_file(folder, name))
+    write_whole(_file(folder, name), msgspec.json.encode(group))
 
 
 def read(folder: Path, name: str) -> Group | None:
@@ -88,10 +90,27 @@ def sweep(folder: Path, name: str) -> list[int]:
         for process in survivors:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        _, alive = psutil.wait_procs(survivors, timeout=grace_s)
-        if not alive:
+        if _are_gone(survivors, grace_s):
             break
     return [process.pid for process in survivors]
+
+
+def _are_gone(processes: list[psutil.Process], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while any(map(_lives, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _lives(process: psutil.Process) -> bool:
+    # What has ended stays a zombie where its parent, such as the first process of a container,
+    # reaps nobody.
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def members(group: Group) -> list[psutil.Process]:

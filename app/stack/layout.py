@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ PACKAGE_DIR = Path(__file__).resolve().parent.parent
 # A unix socket's path has at most 107 bytes (sun_path); the longest name that the stack puts into
 # the folder, of a socket being made, takes 27 of them.
 _LONGEST_RUN_DIR = 80
-_FORBIDDEN = set('"$%\\\n;')
+_FORBIDDEN = re.compile(r'["$%\\\r\n;]|\s#|[\ud800-\udfff]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Layout:
         return self.state / "tmp"
 
     def prepare(self) -> None:
-        """Make the folders, readable by this user only.
+        """Make the folders that are missing, readable by this user only.
 
         Raises:
             StackError: one cannot be made or is not this user's.
@@ -105,9 +106,12 @@ def find(settings: Settings) -> Layout:
     checkout = is_checkout(root)
     conf = root if checkout else PACKAGE_DIR / "stack" / "conf"
     by_default = root / ".state" if checkout else Path.home() / ".local" / "state" / "windlass"
-    state = (settings.state_dir or by_default).expanduser().absolute()
+    try:
+        state = (settings.state_dir or by_default).expanduser().absolute()
+    except RuntimeError as error:
+        raise StackError(f"There is no home folder ({error}); set STATE_DIR to another") from error
     for path in (root, state):
-        wrong = _FORBIDDEN & set(str(path))
+        wrong = set(_FORBIDDEN.findall(str(path)))
         if wrong:
             raise StackError(
                 f"The folder {str(path)!r} has {' '.join(map(repr, sorted(wrong)))} in its name, "
@@ -121,4 +125,6 @@ def _run_dir(state: Path) -> Path:
     if len(os.fsencode(run)) <= _LONGEST_RUN_DIR:
         return run
     digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"windlass-{os.geteuid()}-{digest}"
+    name = f"windlass-{os.geteuid()}-{digest}"
+    short = Path(tempfile.gettempdir()) / name
+    return short if len(os.fsencode(short)) <= _LONGEST_RUN_DIR else Path("/tmp") / name  # noqa: S108 - `prepare` sees that it is ours

@@ -16,6 +16,7 @@ import msgspec
 
 from app.config import VARIABLES
 from app.errors import StackError
+from app.files import write_whole
 from app.stack import groups, launch, logs, ports, render, status
 from app.stack.supervisor import Supervisor
 
@@ -53,8 +54,7 @@ def up(
                 f"The stack of {layout.state} is up already; see: windlass status, windlass reload"
             )
         _clear(layout, say)
-        wanted = {"PORT": plan.settings.port, "PLAN_PORT": plan.settings.plan_port}
-        ports.check_free(plan.settings.host, {k: v for k, v in wanted.items() if v})
+        ports.check_free(plan.settings)
         render.write(plan)
         test_nginx(plan)
         _keep_overrides(layout, environ)
@@ -130,13 +130,9 @@ def is_up(layout: Layout) -> bool:
 
 def _keep_overrides(layout: Layout, environ: Mapping[str, str]) -> None:
     """Keep the settings that the environment gives, so that a reload elsewhere has them too."""
-    file = layout.run / "overrides.json"
-    # May hold a password: made unreadable to others before it is written.
-    file.unlink(missing_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        kept = {name: text for name, text in environ.items() if name in VARIABLES}
-        stream.write(msgspec.json.encode(kept))
+    kept = {name: text for name, text in environ.items() if name in VARIABLES}
+    # May hold a password; the file is this user's only.
+    write_whole(layout.run / "overrides.json", msgspec.json.encode(kept))
 
 
 def kept_overrides(layout: Layout) -> dict[str, str]:

@@ -22,7 +22,7 @@ def names(folder: Path) -> list[str]:
 def last(path: Path, count: int) -> list[str]:
     """The last lines of a file, without their ends; none where there is no file."""
     try:
-        with path.open(errors="replace") as file:
+        with path.open(errors="replace", newline="\n") as file:
             return [line.rstrip("\n") for line in collections.deque(file, maxlen=count)]
     except FileNotFoundError:
         return []
@@ -78,9 +78,11 @@ class _Tail:
         try:
             with self._path.open("rb") as file:
                 found = os.fstat(file.fileno())
-                if found.st_ino != self._inode or found.st_size < self._offset:
+                if found.st_ino != self._inode:
                     yield from self._finish_rotated()
-                    self._inode, self._offset, self._rest = found.st_ino, 0, b""
+                    self._inode, self._offset = found.st_ino, 0
+                elif found.st_size < self._offset:
+                    self._offset, self._rest = 0, b""
                 yield from self._read(file.fileno())
         except FileNotFoundError:
             return

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import psutil
 
 from app.errors import StackError
 from app.process.sockets import listen_tcp
 
+if TYPE_CHECKING:
+    from app.config import Settings
 
-def check_free(host: str, ports: dict[str, int]) -> None:
-    """Return when every port can be had.
 
-    Args:
-        host: address or name on which they are wanted.
-        ports: by the name of the setting that asks for them.
+def check_free(settings: Settings) -> None:
+    """Return when every port of the service can be had.
 
     Raises:
         StackError: one cannot; names it, who has it, and the setting.
     """
-    for setting, port in ports.items():
+    for setting, port in (("PORT", settings.port), ("PLAN_PORT", settings.plan_port)):
+        if port is None:
+            continue
         try:
-            for listener in listen_tcp(host, port):
+            for listener in listen_tcp(settings.host, port):
                 listener.close()
         except OSError as error:
-            raise StackError(_explain(error, setting, host, port)) from error
+            raise StackError(_explain(error, setting, settings.host, port)) from error
 
 
 def _explain(error: OSError, setting: str, host: str, port: int) -> str:

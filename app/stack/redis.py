@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from app.config import Management, Secret
+from app.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def is_managed(settings: Settings, layout: Layout) -> bool:
     if decided is None or (decided.host, decided.port) != asked:
         managed = _is_loopback(settings.redis_host) and not _answers(*asked)
         decided = Decision(managed, *asked)
-        file.write_bytes(msgspec.json.encode(decided))
+        write_whole(file, msgspec.json.encode(decided))
     return decided.managed
 
 

@@ -6,7 +6,6 @@ import gzip
 import os
 import pwd
 import shlex
-import shutil
 import socket
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tornado.template import Template
 
+from app.files import write_whole
 from app.process.sockets import addresses
 from app.stack import launch, redis
 
@@ -151,14 +151,12 @@ def _publish(source: Path, target: Path) -> None:
     """Put a static file under its hashed name, with a gzip beside it where that is smaller."""
     if target.exists():
         return
+    content = source.read_bytes()
     if source.suffix in _COMPRESSIBLE:
-        packed = gzip.compress(source.read_bytes(), compresslevel=9, mtime=0)
-        if len(packed) < source.stat().st_size:
-            target.with_name(target.name + ".gz").write_bytes(packed)
-    half = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(source, half)
-    half.chmod(0o644)
-    half.replace(target)
+        packed = gzip.compress(content, compresslevel=9, mtime=0)
+        if len(packed) < len(content):
+            write_whole(target.with_name(target.name + ".gz"), packed, 0o644)
+    write_whole(target, content, 0o644)
 
 
 def _render(template: Path, **values: object) -> str:
@@ -167,6 +165,4 @@ def _render(template: Path, **values: object) -> str:
 
 
 def _write_file(path: Path, text: str) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(text)
-    half.replace(path)
+    write_whole(path, text.encode())

@@ -7,10 +7,7 @@ whose hash is not the content's own is not found, so that no cache keeps a wrong
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 PREFIX = "/static/"
 _HASH_DIGITS = 12
@@ -27,7 +24,7 @@ class Assets:
         self._plain: dict[str, str] = {}
         self.files: dict[str, Path] = {}
         """Each hashed name and the file that it stands for."""
-        for path in sorted(folder.iterdir()):
+        for path in sorted(filter(Path.is_file, folder.iterdir())):
             digest = hashlib.sha256(path.read_bytes()).hexdigest()[:_HASH_DIGITS]
             hashed = f"{path.stem}.{digest}{path.suffix}"
             self._plain[path.name] = hashed

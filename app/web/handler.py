@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.web.assets import Assets
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+LONGEST_ACCEPT = 1024
 _JSON = msgspec.json.Encoder()
 
 
@@ -96,7 +97,9 @@ class AppHandler(RequestHandler):
     def prefers_html(self, alternative: str = "application/json") -> bool:
         """Whether the client would rather have HTML than `alternative`."""
         self.set_header("Vary", "Accept")
-        return prefers_html(self.request.headers.get("Accept", ""), alternative)
+        accept = self.request.headers.get("Accept", "")
+        # Negotiation remembers headers that it has seen; nobody may fill its memory.
+        return len(accept) <= LONGEST_ACCEPT and prefers_html(accept, alternative)
 
     def finish_json(self, value: object, media_type: str = "application/json") -> None:
         """Answer with `value` as JSON."""

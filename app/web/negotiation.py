@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+
+_WEIGHT = re.compile(r"[01]?(\.[0-9]*)?")
 
 
 @lru_cache(maxsize=1024)
@@ -25,10 +28,10 @@ def _media_range(text: str) -> tuple[str, float]:
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "q":
-            try:
-                return name, min(max(float(value), 0.0), 1.0)
-            except ValueError:
+            value = value.strip()
+            if not any(map(str.isdigit, value)) or not _WEIGHT.fullmatch(value):
                 return name, 0.0
+            return name, min(float(value), 1.0)
     return name, 1.0
 
 
@@ -39,4 +42,4 @@ def _rank(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int]
     if not matches:
         return 0.0, 0
     closeness, quality = max(matches)
-    return quality, closeness
+    return (quality, closeness) if quality else (0.0, 0)

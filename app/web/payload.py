@@ -7,7 +7,7 @@ value, so that the client learns of all its faults in one answer.
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args, get_origin
 
@@ -47,6 +47,13 @@ def media_type(request: HTTPServerRequest, *allowed: str) -> str:
         f"This resource does not read {given!r}; send a body with the header "
         + " or ".join(f"Content-Type: {name}" for name in allowed)
     )
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:  # its exponent is beyond what a Decimal holds
+        raise ValueError(f"{text} is out of range") from error
 
 
 def decode(body: bytes, kind: type[_Body]) -> _Body:
@@ -107,6 +114,8 @@ def decode_or_explain(
 
 def _put(value: object, pointer: str, placeholders: Mapping[str, object]) -> None:
     """Put a placeholder where a pointer leads, if one serves there."""
+    if not pointer:
+        return
     *path, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
     place: Any = value
     for part in path:
@@ -117,7 +126,7 @@ def _put(value: object, pointer: str, placeholders: Mapping[str, object]) -> Non
 
 @lru_cache(maxsize=64)
 def _decoder(kind: type[_Body]) -> msgspec.json.Decoder[_Body]:
-    return msgspec.json.Decoder(kind, dec_hook=_decode_number, float_hook=Decimal)
+    return msgspec.json.Decoder(kind, dec_hook=_decode_number, float_hook=_decimal)
 
 
 def _decode_number(kind: type, value: object) -> object:
@@ -134,14 +143,20 @@ class _NotJSON:
 
 def _parse(body: bytes) -> object:
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=lambda _text: _NotJSON())
+        value: object = json.loads(
+            body.decode(), parse_float=_decimal, parse_constant=lambda _text: _NotJSON()
+        )
+        msgspec.json.encode(value, enc_hook=repr)  # raises where a lone surrogate stands
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise HTTPError(400, f"The body is not JSON: {error.msg.lower()} at {where}") from error
     except UnicodeDecodeError as error:
         raise HTTPError(400, f"The body is not UTF-8: byte {error.start}") from error
+    except UnicodeEncodeError as error:
+        raise HTTPError(400, "The body is not JSON: a lone surrogate is no text") from error
     except (RecursionError, ValueError) as error:
         raise HTTPError(400, "The body is nested too deeply or has a number too long") from error
+    return value
 
 
 def _faults(value: object, kind: Any, pointer: str) -> Iterator[Fault]:  # noqa: ANN401
@@ -157,14 +172,27 @@ def _faults(value: object, kind: Any, pointer: str) -> Iterator[Fault]:  # noqa:
                 yield from _faults(item, get_args(kind)[0], f"{pointer}/{index}")
         else:
             yield Fault(pointer, f"must be an array, not {_name(value)}")
-    elif kind is Number:
+    elif type(None) in get_args(kind):
+        if value is not None:
+            (inner,) = (arm for arm in get_args(kind) if arm is not type(None))
+            yield from _faults(value, inner, pointer)
+    else:
+        yield from _faults_of_plain(value, kind, pointer)
+
+
+def _faults_of_plain(value: object, kind: Any, pointer: str) -> Iterator[Fault]:  # noqa: ANN401
+    if kind is Number:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             yield Fault(pointer, f"must be a number, not {_name(value)}")
-    else:
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            yield Fault(pointer, f"is wrong: {str(error).replace('`', '')}")
+        return
+    if isinstance(value, _NotJSON):
+        yield Fault(pointer, f"must not be {_name(value)}")
+        return
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        told = str(error).replace("`", "").replace("got decimal", "got float")
+        yield Fault(pointer, f"is wrong: {told}")
 
 
 def _faults_of_members(
