@@ -11,7 +11,7 @@ import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 import msgspec
@@ -21,6 +21,7 @@ from app.config import VARIABLES, Settings, Sources
 from app.errors import AppError, ConfigError, Fault, StackError
 
 if TYPE_CHECKING:
+    from app.planning import DetailedAnswer
     from app.stack.layout import Layout
     from app.stack.plan import Plan
     from app.stack.status import StackStatus
@@ -229,6 +230,28 @@ def check(context: Context, *, as_json: bool) -> None:
         sys.exit(EX_CONFIG if "settings" in failed else 1)
 
 
+@cli.command("plan")
+@click.argument("file", type=click.File("rb"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the answer with details=true.")
+@click.option("--co2/--no-co2", default=None, help="Count CO2 allowances.  [default: PLAN_CO2]")
+@click.pass_obj
+def plan_command(context: Context, file: BinaryIO, *, as_json: bool, co2: bool | None) -> None:
+    """Compute the cheapest production plan for the payload in FILE (- for standard input).
+
+    The payload is that of POST /productionplan. Exit code 1 when it is wrong or no plan meets it.
+    """
+    from app import planning
+
+    if co2 is None:
+        co2 = context.settings().plan_co2
+    request = planning.decode(file.read())
+    found = planning.details(request, planning.solve(request, co2=co2), co2=co2)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        _show_plan(found)
+
+
 def _config_epilog() -> str:
     entries = [
         f"\b\n{name}={variable.default}\n  {variable.meaning}.\n  Allowed: {variable.allowed}."
@@ -432,6 +455,25 @@ def _show_status(found: StackStatus) -> None:
             str(process.restarts), process.release, process.last_exit,
         )  # fmt: skip
     Console(highlight=False).print(table)
+
+
+def _show_plan(found: DetailedAnswer) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("plant", "type", "euro/MWh", "MW", "of", "why"):
+        numeric = title in {"euro/MWh", "MW", "of"}
+        table.add_column(title, justify="right" if numeric else "left")
+    for plant in found.plants:
+        table.add_row(
+            plant.name, plant.type, f"{plant.marginal_cost:.2f}", f"{plant.p:.1f}",
+            f"{plant.pmax:.1f}", plant.reason.replace("-", " "), style=None if plant.on else "dim",
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+    price = "none" if found.marginal_price is None else f"{found.marginal_price:.2f} euro/MWh"
+    click.echo(f"load {found.load:.1f} MW, cost {found.cost:.2f} euro/h, marginal price {price}, "
+               f"CO2 {found.co2:.2f} t/h")  # fmt: skip
 
 
 def _duration(seconds: float) -> str:

@@ -250,6 +250,15 @@ class Settings:
     plan_co2: bool = _variable(
         "yes", *_switch(), "Whether a production plan's cost counts CO2 allowances"
     )
+    plan_processes: int = _variable(
+        "1", *_integer(1, 64), "Large production plans that a worker computes at a time"
+    )
+    plan_queue: int = _variable(
+        "8", *_integer(0, 1000), "Large production plans that may wait; beyond them: 503"
+    )
+    plan_deadline_s: int = _variable(
+        "30", *_integer(1, 3600), "Seconds after which a production plan is given up: 503"
+    )
     max_body_bytes: int = _variable(
         "2097152", *_integer(1024, 1 << 30), "Largest request body; more is answered 413"
     )

@@ -5,17 +5,23 @@
     AppError
     ├── FaultyInputError          an input with one fault or more, all of them listed
     │   ├── ConfigError           settings are wrong
-    │   └── InvalidInputError     a request's body or parameters are wrong (app.web.problems)
+    │   └── InvalidInputError     a request's body or parameters are wrong
+    ├── MalformedBodyError        a request's body is not what its media type says
+    ├── MediaTypeError            a request's body is of a media type that nobody here reads
+    ├── BusyError                 too much is asked at once; try again later
     ├── CalculationError          an expression has no value; points at the character
     ├── DispatchError
     │   ├── InvalidProblemError   a plan request is malformed; a FaultyInputError too
-    │   └── InfeasibleLoadError   no plan meets the load; names the nearest that can be met
+    │   ├── InfeasibleLoadError   no plan meets the load; names the nearest that can be met
+    │   ├── HardProblemError      a problem takes longer than a quick answer may
+    │   └── UnprovenPlanError     the independent check refuses a plan: a fault of this software
     ├── StoreError
     │   └── StoreUnavailableError Redis does not answer in time
     └── StackError                the stack cannot start, stop or be read
 
 An error names the input that caused it and says what to do next. It knows nothing of HTTP or exit
-codes: `app.web.problems` turns it into a status and `app.cli` into an exit code, one place each.
+codes: `app.web.problems` turns it into a status and `app.cli` into an exit code, one place each. It
+passes to `Exception` just what it was made with, so that it crosses to another process whole.
 """
 
 from __future__ import annotations
@@ -53,11 +59,26 @@ class FaultyInputError(AppError):
     def __init__(self, summary: str, faults: Sequence[Fault]) -> None:
         self.summary = summary
         self.faults = tuple(faults)
-        super().__init__("\n".join([summary, *(f"  {fault}" for fault in self.faults)]))
+        super().__init__(summary, self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"  {fault}" for fault in self.faults)])
 
 
 class ConfigError(FaultyInputError):
     """Settings are missing or wrong."""
+
+
+class InvalidInputError(FaultyInputError):
+    """A request's body or parameters are wrong; each fault carries a JSON pointer."""
+
+
+class MalformedBodyError(AppError):
+    """A request's body cannot be read; the message says where."""
+
+
+class MediaTypeError(AppError):
+    """A request's body is of a media type that the resource does not read."""
 
 
 class CalculationError(AppError):
@@ -73,7 +94,10 @@ class CalculationError(AppError):
         self.reason = reason
         self.expression = expression
         self.position = position
-        super().__init__(f"{reason} (at character {position + 1})")
+        super().__init__(reason, expression, position)
+
+    def __str__(self) -> str:
+        return f"{self.reason} (at character {self.position + 1})"
 
 
 class DispatchError(AppError):
@@ -97,11 +121,26 @@ class InfeasibleLoadError(DispatchError):
         self.load = load
         self.below = below
         self.above = above
-        nearest = " and ".join(f"{step / 10:.1f} MW" for step in (below, above) if step is not None)
-        super().__init__(
-            f"no plan meets a load of {load / 10:.1f} MW exactly; "
-            + (f"the nearest that can be met: {nearest}" if nearest else "no plant can run")
+        super().__init__(load, below, above)
+
+    def __str__(self) -> str:
+        known = [step for step in (self.below, self.above) if step is not None]
+        nearest = " and ".join(f"{step / 10:.1f} MW" for step in known)
+        return f"no plan meets a load of {self.load / 10:.1f} MW exactly; " + (
+            f"the nearest that can be met: {nearest}" if nearest else "no plant can run"
         )
+
+
+class HardProblemError(DispatchError):
+    """A problem takes longer than its caller has time for."""
+
+
+class UnprovenPlanError(DispatchError):
+    """The independent check refused a plan that the solver made: a fault of this software."""
+
+
+class BusyError(AppError):
+    """Too much is asked at once; the same request may succeed in a moment."""
 
 
 class StoreError(AppError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from app import log
+from app.planning import PlanningDesk
 from app.process.sockets import listen_tcp
 from app.server import StockServer
 from app.store import RedisStore
@@ -76,7 +77,13 @@ class Service:
 
     def make_application(self, store: RedisStore, is_draining: Callable[[], bool]) -> Application:
         """The Tornado application."""
-        return make_application(self.settings, self.identity, store, is_draining)
+        plans = PlanningDesk(
+            co2=self.settings.plan_co2,
+            processes=self.settings.plan_processes,
+            queue=self.settings.plan_queue,
+            deadline_s=self.settings.plan_deadline_s,
+        )
+        return make_application(self.settings, self.identity, store, plans, is_draining)
 
     @contextlib.asynccontextmanager
     async def _running(

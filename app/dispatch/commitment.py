@@ -2,11 +2,12 @@
 
 Steps, cheapest first; each hands over only what it cannot settle:
 
-1. a few boxes of branch and bound (`app.dispatch.search`); they settle most problems;
-2. is the load possible at all (`app.dispatch.feasibility`)?
-3. when nearly all plants are all or nothing: the others are decided first (`app.dispatch.cases`);
-4. more branch and bound;
-5. the dynamic programme (`app.dispatch.sweep`), which always ends.
+1. the fill in merit order; where it is a plan, no plan is cheaper. Otherwise:
+2. a few boxes of branch and bound (`app.dispatch.search`); they settle most problems;
+3. is the load possible at all (`app.dispatch.feasibility`)?
+4. when nearly all plants are all or nothing: the others are decided first (`app.dispatch.cases`);
+5. more branch and bound;
+6. the dynamic programme (`app.dispatch.sweep`), which always ends.
 
 EXACTNESS.md gives the argument for each.
 """
@@ -16,9 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.dispatch.cases import Cases
-from app.dispatch.feasibility import is_possible
+from app.dispatch.feasibility import fits_grain, is_possible
 from app.dispatch.search import Search, marginal_of
 from app.dispatch.sweep import sweep
+from app.errors import HardProblemError
 
 if TYPE_CHECKING:
     from app.dispatch.merit import Level
@@ -30,22 +32,32 @@ _FEW_NODES = 32
 _MOST_NODES = 200
 
 
-def commit(levels: list[Level], load: int) -> list[int] | None:
+def commit(levels: list[Level], load: int, *, quick: bool = False) -> list[int] | None:
     """Find the total of each level, or None if no plan meets the load.
 
     Of the totals that cost the least they are the lexicographically greatest, cheapest level first.
+
+    Raises:
+        HardProblemError: `quick`, and the first two steps settle nothing.
     """
     if load > sum(level.total for level in levels):
         return None
     if not load:
         return [0] * len(levels)
+    place, steps = marginal_of(levels, load)
+    if levels[place].around(steps)[0] == steps:  # the cheapest fill of all is a plan
+        dearer = len(levels) - place - 1
+        return [*(level.total for level in levels[:place]), steps, *[0] * dearer]
+    units = [unit for level in levels for unit in level.units]
+    if not fits_grain(units, load):
+        return None
     search = _searched(levels, load, _FEW_NODES)
     totals = search.totals()
-    if search.proven:
-        return totals
-    if totals is None and not _is_possible(levels, load):
-        return None
-    return _in_cases(levels, load)
+    if quick and not search.proven:
+        raise HardProblemError("the plan takes more than a few boxes of branch and bound")
+    if not search.proven and (totals is not None or is_possible(units, load)):
+        totals = _in_cases(levels, load)
+    return totals
 
 
 def _in_cases(levels: list[Level], load: int) -> list[int] | None:
@@ -56,10 +68,6 @@ def _in_cases(levels: list[Level], load: int) -> list[int] | None:
     if cases.run(_settled):
         return cases.best
     return sweep(levels, load, cases.known_loss())
-
-
-def _is_possible(levels: list[Level], load: int) -> bool:
-    return is_possible([unit for level in levels for unit in level.units], load)
 
 
 def _searched(levels: list[Level], load: int, most_nodes: int) -> Search:
@@ -84,6 +92,7 @@ def _settled(levels: list[Level], load: int) -> list[int] | None:
     totals = search.totals()
     if search.proven:
         return totals
-    if totals is None and not _is_possible(levels, load):
+    units = [unit for level in levels for unit in level.units]
+    if totals is None and not is_possible(units, load):
         return None
     return sweep(levels, load, search.loss_in_key_units())

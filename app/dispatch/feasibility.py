@@ -16,6 +16,11 @@ from app.dispatch.sums import Sums, Unit
 _MANY = 64
 
 
+def fits_grain(units: list[Unit], load: int) -> bool:
+    """Tell whether a load is a multiple of what all totals are multiples of."""
+    return load % _in_grains(units)[1] == 0
+
+
 def is_possible(units: list[Unit], load: int) -> bool:
     """Tell whether the units can deliver exactly `load`."""
     units, grain = _in_grains(units)
@@ -45,10 +50,11 @@ def nearest(units: list[Unit], load: int) -> tuple[int, int | None]:
 
 
 def _in_grains(units: list[Unit]) -> tuple[list[Unit], int]:
-    if any(unit.low < unit.high for unit in units):
-        return units, 1
-    grain = gcd(*(unit.high for unit in units)) or 1
-    if grain == 1:
+    for low, high, _ in units:
+        if low < high:
+            return units, 1
+    grain = gcd(*[unit.high for unit in units])
+    if grain <= 1:
         return units, 1
     return [Unit(low // grain, high // grain, plant) for low, high, plant in units], grain
 

@@ -12,16 +12,26 @@ multiply to less than 2**306).
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.dispatch.problem import STEPS_PER_MW, Exact, Fuels, Kind, Plant
 from app.dispatch.sums import Sums, Unit
+from app.dispatch.validation import (
+    MAX_LOAD_MW,
+    MAX_PMAX_MW,
+    MAX_PRICE,
+    UnsoundError,
+    names_are_sound,
+    ratio_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KEY_BITS = 320
+GAS, JET, WIND = (kind.value for kind in Kind)
 CO2_TENTHS_OF_TON_PER_MWH = 3  # a gas-fired plant emits 0.3 t/MWh
 
 
@@ -75,52 +85,79 @@ class Market(NamedTuple):
 
 
 def market_of(load: Exact, fuels: Fuels, plants: Sequence[Plant], *, co2: bool) -> Market:
-    """Sort the plants of a sound problem into levels of marginal cost."""
+    """Sort plants into levels of marginal cost.
+
+    Raises:
+        UnsoundError: the problem has faults, as `app.dispatch.validation` defines them.
+    """
+    steps, scale = ratio_of(load)
+    steps *= STEPS_PER_MW
+    wind, wind_scale = ratio_of(fuels.wind)
+    if not (
+        names_are_sound(plants)
+        and not steps % scale
+        and 0 <= steps <= MAX_LOAD_MW * STEPS_PER_MW * scale
+        and 0 <= wind <= 100 * wind_scale
+    ):
+        raise UnsoundError
     tariff = _Tariff(fuels, co2=co2)
-    gas, jets, turbines = tariff.gas, tariff.jets, tariff.turbines
-    gasfired, turbojet = Kind.GASFIRED, Kind.TURBOJET
-    wind, wind_scale = fuels.wind.as_integer_ratio()
-    wind *= STEPS_PER_MW
-    wind_scale *= 100
+    _sort(plants, tariff, wind * STEPS_PER_MW, wind_scale * 100)
+    return Market(steps // scale, tariff.levels())
+
+
+def _sort(plants: Sequence[Plant], tariff: _Tariff, wind: int, wind_scale: int) -> None:
+    """Put each plant into its level; a turbine delivers Pmax x wind / wind_scale steps."""
+    levels_of = tariff.levels_of
     for index, plant in enumerate(plants):
-        kind, efficiency = plant.kind, plant.efficiency
-        known = gas if kind == gasfired else jets if kind == turbojet else turbines
-        level = known.get(efficiency) or tariff.add(known, efficiency)
+        efficiency = plant.efficiency
+        known = levels_of.get(plant.kind)
+        if known is None:
+            raise UnsoundError
+        # only decimals are looked up: a float that equals one of them would be found too
+        level = known.get(efficiency) if type(efficiency) is Decimal else None
+        if level is None:
+            level = tariff.add(known, efficiency)
         level.indices.append(index)
-        most, scale = plant.pmax.as_integer_ratio()
-        if known is turbines:
+        most, scale = ratio_of(plant.pmax)
+        least, least_scale = ratio_of(plant.pmin)
+        if not 0 <= least * scale <= most * least_scale <= MAX_PMAX_MW * scale * least_scale:
+            raise UnsoundError
+        if plant.kind == WIND:
             high = low = most * wind // (scale * wind_scale)
         else:
             high = most * STEPS_PER_MW // scale
-            least, scale = plant.pmin.as_integer_ratio()
-            low = -(-least * STEPS_PER_MW // scale)
+            low = -(-least * STEPS_PER_MW // least_scale)
         if high and low <= high:  # the others are listed and never run
             level.units.append(Unit(low, high, index))
             level.total += high
-    steps, scale = load.as_integer_ratio()
-    return Market(steps * STEPS_PER_MW // scale, tariff.levels())
 
 
 class _Tariff:
-    """Finds the level of a plant; one per distinct cost, whatever kinds share it."""
+    """Finds the level of a plant; one per distinct cost, whatever kinds share it.
+
+    Attributes:
+        levels_of: levels by kind and efficiency, as they become known. Equal efficiencies find the
+            same level whatever their types.
+    """
 
     def __init__(self, fuels: Fuels, *, co2: bool) -> None:
-        self._gas = fuels.gas.as_integer_ratio()
-        self._kerosine = fuels.kerosine.as_integer_ratio()
-        emitted, scale = fuels.co2.as_integer_ratio()
+        self._gas = _price(fuels.gas, -MAX_PRICE)
+        self._kerosine = _price(fuels.kerosine, -MAX_PRICE)
+        emitted, scale = _price(fuels.co2, 0)
         self._co2 = (CO2_TENTHS_OF_TON_PER_MWH * emitted if co2 else 0, scale * 10)
-        # Levels by efficiency. Equal numbers find the same level whatever their types.
-        self.gas: dict[Exact, Level] = {}
-        self.jets: dict[Exact, Level] = {}
-        self.turbines: dict[Exact, Level] = {}
         self._by_key: dict[int, Level] = {}
+        # by value: a member of the enumeration is equal to it and has a slower hash
+        self.levels_of: dict[str, dict[Exact, Level]] = {GAS: {}, JET: {}, WIND: {}}
 
     def levels(self) -> list[Level]:
         return [self._by_key[key] for key in sorted(self._by_key)]
 
     def add(self, known: dict[Exact, Level], efficiency: Exact) -> Level:
         """Find or make the level of a kind of plant whose efficiency is new."""
-        numerator, denominator = self._cost(known, efficiency)
+        out, fuel = ratio_of(efficiency)
+        if not 0 < out <= fuel:
+            raise UnsoundError
+        numerator, denominator = self._cost(known, out, fuel)
         key = (numerator << KEY_BITS) // denominator
         level = self._by_key.get(key)
         if level is None:
@@ -130,14 +167,19 @@ class _Tariff:
         known[efficiency] = level
         return level
 
-    def _cost(self, known: dict[Exact, Level], efficiency: Exact) -> tuple[int, int]:
-        if known is self.turbines:
+    def _cost(self, known: dict[Exact, Level], out: int, fuel: int) -> tuple[int, int]:
+        if known is self.levels_of[WIND]:
             return 0, 1
-        price, scale = self._gas if known is self.gas else self._kerosine
-        out, fuel = efficiency.as_integer_ratio()
-        numerator, denominator = price * fuel, scale * out
-        if known is self.gas:
-            emitted, unit = self._co2
-            numerator = numerator * unit + emitted * denominator
-            denominator *= unit
-        return numerator, denominator
+        if known is self.levels_of[JET]:
+            price, scale = self._kerosine
+            return price * fuel, scale * out
+        price, scale = self._gas
+        emitted, unit = self._co2
+        return price * fuel * unit + emitted * scale * out, scale * out * unit
+
+
+def _price(value: Exact, least: int) -> tuple[int, int]:
+    numerator, denominator = ratio_of(value)
+    if not least * denominator <= numerator <= MAX_PRICE * denominator:
+        raise UnsoundError
+    return numerator, denominator

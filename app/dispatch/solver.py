@@ -14,7 +14,7 @@ from app.dispatch.feasibility import nearest
 from app.dispatch.merit import market_of
 from app.dispatch.problem import Expense, Output, Plan
 from app.dispatch.share import share
-from app.dispatch.validation import check
+from app.dispatch.validation import UnsoundError, check
 from app.errors import InfeasibleLoadError
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from app.dispatch.problem import Exact, Fuels, Plant
 
 
-def plan(load: Exact, fuels: Fuels, plants: Sequence[Plant], *, co2: bool = True) -> Plan:
+def plan(
+    load: Exact, fuels: Fuels, plants: Sequence[Plant], *, co2: bool = True, quick: bool = False
+) -> Plan:
     """Find the cheapest plan.
 
     Args:
@@ -32,14 +34,19 @@ def plan(load: Exact, fuels: Fuels, plants: Sequence[Plant], *, co2: bool = True
         fuels: prices, and the wind.
         plants: in the order that decides between equals.
         co2: whether gas-fired plants pay for what they emit.
+        quick: whether a problem that a short search does not settle is refused.
 
     Raises:
+        HardProblemError: `quick`, and it is not settled: ask again with time.
         InvalidProblemError: values are wrong; each is named by its JSON pointer.
         InfeasibleLoadError: no plan meets the load; the nearest loads that can be met are named.
     """
-    check(load, fuels, plants)
-    steps, levels = market_of(load, fuels, plants, co2=co2)
-    totals = commit(levels, steps)
+    try:
+        steps, levels = market_of(load, fuels, plants, co2=co2)
+    except UnsoundError:
+        check(load, fuels, plants)
+        raise
+    totals = commit(levels, steps, quick=quick)
     if totals is None:
         units = [unit for level in levels for unit in level.units]
         raise InfeasibleLoadError(steps, *nearest(units, steps))

@@ -20,8 +20,9 @@ ROOM_BYTES = 48 << 20
 class Trail(Generic[State]):
     """States `count`, `count - 1`, ..., 0; each is `step(i, state i + 1)`.
 
-    Memory: `room` bytes (`ROOM_BYTES` if not given), or two states per halving of `count` where these take more. Reading in
-    order, upwards or downwards, computes each state once more per level of shorter trails.
+    Memory: twice `room` bytes (`ROOM_BYTES` if not given), or two states per halving of `count`
+    where these take more. Reading in order, upwards or downwards, computes each state once more
+    per level of shorter trails.
     """
 
     def __init__(

@@ -3,6 +3,9 @@
 Guarantees: `faults_of` lists every fault, each at the JSON pointer that the value has in the
 payload of a plan request; a problem without faults is solved exactly, in bounded memory.
 Values are judged before they are converted, so that `1E+999999999` costs nothing.
+
+The listing is slow next to the solving of a common problem. `app.dispatch.merit` therefore judges
+the values as it converts them, by the same limits, and the listing follows only when it must.
 """
 
 from __future__ import annotations
@@ -43,8 +46,6 @@ def check(load: Exact, fuels: Fuels, plants: Sequence[Plant]) -> None:
 
 def faults_of(load: Exact, fuels: Fuels, plants: Sequence[Plant]) -> list[Fault]:
     """List what is wrong with a problem, in the order of the payload; empty when it is sound."""
-    if _is_sound(load, fuels, plants):
-        return []
     faults = [*_load_faults(load), *_fuel_faults(fuels)]
     if len(plants) > MAX_PLANTS:
         message = f"must hold at most {MAX_PLANTS} plants, not {len(plants)}"
@@ -56,39 +57,40 @@ def faults_of(load: Exact, fuels: Fuels, plants: Sequence[Plant]) -> list[Fault]
     return faults
 
 
-def _is_sound(load: Exact, fuels: Fuels, plants: Sequence[Plant]) -> bool:
-    """Judge a problem at little cost; what is wrong with one that is not, others say."""
+class UnsoundError(ValueError):
+    """Something is wrong with a problem; `check` says what."""
+
+
+def ratio_of(value: Exact) -> tuple[int, int]:
+    """Convert a number that exact arithmetic can afford to (numerator, denominator).
+
+    Raises:
+        UnsoundError: it is none; `faults_of` says why.
+    """
+    if type(value) is Decimal:
+        try:
+            _SHORT.plus(value)
+            ratio = value.as_integer_ratio()
+        except (Inexact, ValueError, OverflowError) as error:
+            raise UnsoundError from error
+    elif type(value) is int or type(value) is Fraction:
+        ratio = value.as_integer_ratio()
+    else:
+        raise UnsoundError
+    if ratio[1] > 1 and _UNIT % ratio[1]:
+        raise UnsoundError
+    return ratio
+
+
+def names_are_sound(plants: Sequence[Plant]) -> bool:
+    """Tell whether there are not too many plants, with names that are unique and short."""
     names = {plant.name for plant in plants}
-    if not (len(names) == len(plants) <= MAX_PLANTS and "" not in names):
-        return False
-    if _load_faults(load) or _fuel_faults(fuels):
-        return False
-    accepted: set[Exact] = set()  # many plants have the same efficiency or limits
-    for plant in plants:
-        efficiency, pmin, pmax = plant.efficiency, plant.pmin, plant.pmax
-        if not (
-            _are_numbers((efficiency, pmin, pmax), accepted)
-            and 0 < efficiency <= 1
-            and 0 <= pmin <= pmax <= MAX_PMAX_MW
-            and plant.kind in _KINDS
-            and len(plant.name) <= MAX_NAME_LENGTH
-        ):
-            return False
-    return True
+    return len(names) == len(plants) <= MAX_PLANTS and (
+        not names or (min(map(len, names)) > 0 and max(map(len, names)) <= MAX_NAME_LENGTH)
+    )
 
 
-def _are_numbers(values: tuple[Exact, ...], accepted: set[Exact]) -> bool:
-    for value in values:
-        kind = type(value)
-        if kind is not int and not (kind is Decimal and value in accepted):
-            if _number_fault(value) is not None:
-                return False
-            accepted.add(value)
-    return True
-
-
-# Compared by value: hashing a member of an enumeration takes longer.
-_KINDS = tuple(Kind)
+_KINDS = frozenset(Kind)
 
 
 def _number_fault(value: Exact) -> str | None:

@@ -6,7 +6,6 @@ of the kernel to be told when its master dies.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -14,11 +13,12 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.prctl import die_with_parent
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-_PR_SET_PDEATHSIG = 1
 READY = b"R"
 
 
@@ -73,10 +73,3 @@ def _become_worker(master_pid: int) -> None:
     if os.getppid() != master_pid:
         raise SystemExit(0)  # the master died before the kernel was asked to tell
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def die_with_parent(number: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent dies (Linux)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")

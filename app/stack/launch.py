@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from app.process.worker import die_with_parent
+from app.prctl import die_with_parent
 from app.stack import groups
 
 OPEN_FILES = 65536

@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
     from app.config import Settings
     from app.identity import Identity
-    from app.web.handler import Store
+    from app.web.handler import PlanDesk, Store
 
 FOLDER = Path(__file__).resolve().parent
 STATIC_FOLDER = FOLDER / "static"
 
 
 def make_application(
-    settings: Settings, identity: Identity, store: Store, is_draining: Callable[[], bool]
+    settings: Settings,
+    identity: Identity,
+    store: Store,
+    plans: PlanDesk,
+    is_draining: Callable[[], bool],
 ) -> Application:
     """The application of one worker, ready to be served."""
-    services = {"services": Services(settings, identity, store, Assets(STATIC_FOLDER), is_draining)}
+    assets = Assets(STATIC_FOLDER)
+    services = {"services": Services(settings, identity, store, plans, assets, is_draining)}
     return Application(
         [
             URLSpec(r"/", home.HomeHandler, services),

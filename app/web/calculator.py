@@ -6,12 +6,11 @@ from typing import Annotated, cast
 
 import msgspec
 
-from app import calculator
+from app import calculator, payload
 from app.calculator import DEFAULT_DIGITS, MAX_RESULT_DIGITS, Operation, Result
-from app.errors import CalculationError, Fault
-from app.web import payload
+from app.errors import CalculationError, Fault, InvalidInputError
 from app.web.handler import AppHandler
-from app.web.problems import InvalidInputError
+from app.web.negotiation import FORM, JSON, media_type
 
 Digits = Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULT_DIGITS)]
 
@@ -37,7 +36,7 @@ class CalculatorHandler(AppHandler):
 
     def post(self) -> None:
         """Calculate the expression of a JSON body, or of a form."""
-        if payload.media_type(self.request, payload.JSON, payload.FORM) == payload.JSON:
+        if media_type(self.request, JSON, FORM) == JSON:
             self.finish_json(_calculate(payload.decode(self.request.body, Calculation)))
             return
         expression = self.get_body_argument("expression", "", strip=False)

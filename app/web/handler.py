@@ -41,6 +41,13 @@ class Store(Protocol):
         """Return once the store has answered."""
 
 
+class PlanDesk(Protocol):
+    """What computes production plans without holding the event loop."""
+
+    async def answer(self, body: bytes, *, details: bool) -> bytes:
+        """Answer a payload in JSON; raises an `AppError` for the client."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What handlers work with, made once for each worker."""
@@ -48,6 +55,7 @@ class Services:
     settings: Settings
     identity: Identity
     store: Store
+    plans: PlanDesk
     assets: Assets
     is_draining: Callable[[], bool]
 

@@ -1,9 +1,18 @@
-"""Content negotiation (RFC 9110, section 12.5.1) between HTML and one other form."""
+"""Content negotiation (RFC 9110): which form a client wants, and which form it sends."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from app.errors import MediaTypeError
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPServerRequest
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 
 _WEIGHT = re.compile(r"[01]?(\.[0-9]*)?")
 
@@ -12,8 +21,8 @@ _WEIGHT = re.compile(r"[01]?(\.[0-9]*)?")
 def prefers_html(accept: str, alternative: str) -> bool:
     """Whether a client would rather have text/html than `alternative`.
 
-    HTML must be asked for: a client that would take either, such as one that sends no `Accept` or
-    only ``*/*``, gets the alternative.
+    HTML must be asked for (section 12.5.1): a client that would take either, such as one that
+    sends no `Accept` or only ``*/*``, gets the alternative.
 
     Args:
         accept: the value of the request's `Accept` header, possibly empty.
@@ -43,3 +52,18 @@ def _rank(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int]
         return 0.0, 0
     closeness, quality = max(matches)
     return (quality, closeness) if quality else (0.0, 0)
+
+
+def media_type(request: HTTPServerRequest, *allowed: str) -> str:
+    """The media type of a request's body, one of `allowed`; the first where none is given.
+
+    Raises:
+        MediaTypeError: it is another.
+    """
+    given = request.headers.get("Content-Type", allowed[0]).partition(";")[0].strip().lower()
+    if given in allowed:
+        return given
+    raise MediaTypeError(
+        f"This resource does not read {given!r}; send a body with the header "
+        + " or ".join(f"Content-Type: {name}" for name in allowed)
+    )

@@ -11,9 +11,12 @@ from tornado.web import HTTPError
 from app.calculator import MAX_EXPRESSION_LENGTH
 from app.errors import (
     AppError,
+    BusyError,
     CalculationError,
     FaultyInputError,
     InfeasibleLoadError,
+    MalformedBodyError,
+    MediaTypeError,
     StoreError,
 )
 
@@ -22,16 +25,8 @@ _RETRY = {"Retry-After": "1"}
 _TYPE = "urn:problem-type:windlass:"
 
 
-class InvalidInputError(FaultyInputError):
-    """A request's body or parameters are malformed; each fault carries a JSON pointer."""
-
-
 class NotReadyError(AppError):
     """This worker cannot serve now; the message says why."""
-
-
-class WrongMediaTypeError(AppError):
-    """A request's body is of a media type that the resource does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +113,18 @@ def _faulty(error: FaultyInputError, _status: int) -> Problem:
 
 
 @describe.register
-def _media_type(error: WrongMediaTypeError, _status: int) -> Problem:
+def _malformed(error: MalformedBodyError, _status: int) -> Problem:
+    return Problem(400, _phrase(400), str(error))
+
+
+@describe.register
+def _media_type(error: MediaTypeError, _status: int) -> Problem:
     return Problem(415, _phrase(415), str(error))
+
+
+@describe.register
+def _busy(error: BusyError, _status: int) -> Problem:
+    return Problem(503, "Too busy", str(error), _TYPE + "busy", headers=_RETRY)
 
 
 @describe.register

@@ -25,9 +25,10 @@ APP = ROOT / "app"
 LAYERS = (
     {"cli", "checks", "serving", "development", "__main__"},
     {"web", "stack", "process", "release"},
+    {"planning"},
     {"server", "store", "calculator", "dispatch"},
-    {"identity", "log"},
-    {"config", "errors", "files"},
+    {"identity", "log", "payload"},
+    {"config", "errors", "files", "prctl"},
     {"__init__"},
 )
 """From top to bottom; a part may import what stands below it."""

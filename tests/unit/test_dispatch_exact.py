@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,11 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import app.dispatch.sweep
 from app.dispatch import Exact, Fuels, Kind, Plant, plan, verify
 from app.errors import InfeasibleLoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from app.dispatch.merit import Level
 
 # What has to be changed for the solver to take each of its ways.
 WAYS: dict[str, dict[str, int]] = {
@@ -41,7 +45,7 @@ WAYS: dict[str, dict[str, int]] = {
         "commitment._FEW_NODES": 0,
         "commitment._MOST_NODES": 0,
         "cases._MOST_OUTSIDERS": -1,
-        "sweep._PRECISION_BITS": 3,
+        "sweep._PRECISION_BITS": 1,
         "trail.ROOM_BYTES": 600,
     },
     "narrow window": {"commitment._FIRST_REACH": 1},
@@ -193,12 +197,26 @@ def same(rng: random.Random, count: int) -> list[Plant]:
 
 
 def arithmetic(rng: random.Random, count: int) -> list[Plant]:
-    """Costs 1, 2, 3, ...: many plans of equal cost."""
-    sizes = [tenths(rng.randrange(4, 9)) for _ in range(count)]
-    return [
-        Plant(f"t{i}", Kind.TURBOJET, Decimal(1) / rng.choice([1, 2, 4, 5, 8, 10]), size, size)
-        for i, size in enumerate(sizes)
-    ]
+    """Small sizes at costs of 1, 2, 3, ... (see ROUND_PRICES): many plans of equal cost."""
+    plants = []
+    for i in range(count):
+        kind, efficiency = rng.choice(
+            [(Kind.TURBOJET, n) for n in ("1", "0.5", "0.25", "0.2", "0.125", "0.1")]
+            + [(Kind.GASFIRED, n) for n in ("1", "0.5", "0.25")]
+        )
+        high = rng.randrange(2, 7)
+        low = high - (rng.random() < 0.2)
+        plants.append(Plant(f"p{i}", kind, Decimal(efficiency), tenths(low), tenths(high)))
+    return plants
+
+
+def pairs(rng: random.Random, count: int) -> list[Plant]:
+    """As `arithmetic`, even sizes but for a few plants: equal costs in different cases."""
+    plants = arithmetic(rng, count)
+    for i, plant in enumerate(plants[3:], 3):
+        size = tenths(2 * rng.randrange(1, 4))
+        plants[i] = replace(plant, pmin=size, pmax=size)
+    return plants
 
 
 def turbines(rng: random.Random, count: int) -> list[Plant]:
@@ -218,7 +236,9 @@ def gas(name: str, hundredths: int, pmin: Exact, pmax: Exact) -> Plant:
     return Plant(name, Kind.GASFIRED, Decimal(hundredths).scaleb(-2), pmin, pmax)
 
 
-FAMILIES = [rigid, even, narrow, same, arithmetic, turbines, mixed]
+FAMILIES = [rigid, even, narrow, same, arithmetic, pairs, turbines, mixed]
+ROUND_PRICES = Fuels(gas=3, kerosine=1, co2=0, wind=0)
+FUELS_FOR: dict[object, Fuels] = {arithmetic: ROUND_PRICES, pairs: ROUND_PRICES}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -227,10 +247,11 @@ def test_hostile_families(
     family: Callable[[random.Random, int], list[Plant]], way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose_way(monkeypatch, way)
-    for seed in range(40):
+    for seed in range(80 if family in FUELS_FOR else 30):
         rng = random.Random(f"{family.__name__} {seed}")
         plants = family(rng, rng.randrange(3, 10))
         fuels = Fuels(Decimal("13.4"), Decimal("50.8"), rng.choice([0, 20]), rng.choice([70, 100]))
+        fuels = FUELS_FOR.get(family, fuels)
         most = sum(int(plant.pmax * 10) for plant in plants)
         assert_as_reference(Problem(tenths(rng.randrange(1, most + 1)), fuels, plants))
 
@@ -248,3 +269,42 @@ def test_every_load_of_one_fleet(way: str, monkeypatch: pytest.MonkeyPatch) -> N
     for load in range(65):
         problem = Problem(tenths(load), Fuels(Decimal("13.4"), Decimal("50.8"), 20, 100), plants)
         assert_as_reference(problem)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_equal_plans_with_different_outsiders(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_way(monkeypatch, way)
+    makes = [
+        (Kind.TURBOJET, "0.5", 5, 6),
+        (Kind.GASFIRED, "1", 4, 4),
+        (Kind.TURBOJET, "0.1", 6, 6),
+        (Kind.TURBOJET, "1", 3, 3),
+        (Kind.GASFIRED, "1", 5, 5),
+        (Kind.TURBOJET, "0.5", 5, 6),
+        (Kind.TURBOJET, "0.125", 2, 2),
+        (Kind.TURBOJET, "0.2", 4, 5),
+    ]
+    plants = [
+        Plant(f"p{index}", kind, Decimal(efficiency), tenths(low), tenths(high))
+        for index, (kind, efficiency, low, high) in enumerate(makes)
+    ]
+    assert_as_reference(Problem(tenths(26), ROUND_PRICES, plants))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_budget_that_is_too_small_is_raised(
+    family: Callable[[random.Random, int], list[Plant]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def from_next_to_nothing(levels: list[Level], origin: int) -> Iterator[int]:
+        (*_, enough) = budgets(levels, origin)
+        yield from (enough >> fewer for fewer in range(24, -1, -1))
+
+    budgets = app.dispatch.sweep._budgets
+    choose_way(monkeypatch, "coarse sweep in little room")
+    monkeypatch.setattr(app.dispatch.sweep, "_budgets", from_next_to_nothing)
+    for seed in range(20):
+        rng = random.Random(f"{family.__name__} {seed}")
+        plants = family(rng, rng.randrange(3, 9))
+        most = sum(int(plant.pmax * 10) for plant in plants)
+        fuels = Fuels(Decimal("13.4"), Decimal("50.8"), 20, 100)
+        assert_as_reference(Problem(tenths(rng.randrange(1, most + 1)), fuels, plants))

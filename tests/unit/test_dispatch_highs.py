@@ -104,6 +104,25 @@ def narrow(rng: random.Random, count: int) -> list[Plant]:
     return plants
 
 
+def odd(rng: random.Random, count: int) -> list[Plant]:
+    """Even sizes, all or nothing, but for two dear plants."""
+    plants = []
+    for i in range(count):
+        size = Decimal(2 * rng.randrange(250, 2000) + (i < 2)).scaleb(-1)
+        efficiency = Decimal(rng.randrange(3000, 6200) if i > 1 else 1500 + i).scaleb(-4)
+        plants.append(Plant(f"p{i}", Kind.GASFIRED, efficiency, size, size))
+    return plants
+
+
+@pytest.mark.parametrize("count", [12, 18])
+def test_as_cheap_as_highs_where_few_plants_are_odd(count: int) -> None:
+    for seed in range(5):
+        rng = random.Random(f"odd {count} {seed}")
+        plants = odd(rng, count)
+        most = sum(limits(p)[1] for p in plants)
+        assert_as_cheap_as_highs(rng.randrange(most // 4, most * 3 // 4) | 1, plants)
+
+
 @pytest.mark.parametrize("way", ["search", "sweep"])
 @pytest.mark.parametrize("family", [typical, narrow])
 @pytest.mark.parametrize(("count", "repeats"), [(4, 12), (8, 12), (15, 12), (40, 6), (120, 3)])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-from app.web.negotiation import prefers_html
+from app.errors import MediaTypeError
+from app.web.negotiation import FORM, JSON, media_type, prefers_html
 
-JSON = "application/json"
 TEXT = "text/plain"
 
 BROWSERS = {
@@ -127,3 +128,34 @@ def test_html_is_only_for_who_names_it_or_its_family(accept: str) -> None:
 @given(ranges=st.permutations(["text/html;q=0.4", "text/*;q=0.9", "*/*;q=0.6", "image/png"]))
 def test_order_of_ranges_does_not_matter(ranges: list[str]) -> None:
     assert not prefers_html(",".join(ranges), JSON)
+
+
+# ---- the media type
+
+
+def request(content_type: str | None) -> HTTPServerRequest:
+    given_type = {} if content_type is None else {"Content-Type": content_type}
+    headers = HTTPHeaders({"Host": "a.org"} | given_type)
+    start_line = RequestStartLine("POST", "/", "HTTP/1.1")
+    return HTTPServerRequest(start_line=start_line, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("given_type", "found"),
+    [
+        (None, JSON),
+        ("application/json", JSON),
+        ("Application/JSON; charset=utf-8", JSON),
+        (" application/x-www-form-urlencoded ", FORM),
+    ],
+)
+def test_media_type_of_a_body(given_type: str | None, found: str) -> None:
+    assert media_type(request(given_type), JSON, FORM) == found
+
+
+@pytest.mark.parametrize("given_type", ["text/plain", "application/jsonx", "json", ""])
+def test_media_type_that_is_not_read_is_refused_with_those_that_are(given_type: str) -> None:
+    with pytest.raises(MediaTypeError) as caught:
+        media_type(request(given_type), JSON, FORM)
+    assert "Content-Type: application/json" in str(caught.value)
+    assert "Content-Type: application/x-www-form-urlencoded" in str(caught.value)

@@ -14,17 +14,14 @@ from app.errors import (
     DispatchError,
     Fault,
     InfeasibleLoadError,
+    InvalidInputError,
     InvalidProblemError,
+    MalformedBodyError,
+    MediaTypeError,
     StackError,
     StoreUnavailableError,
 )
-from app.web.problems import (
-    InvalidInputError,
-    NotReadyError,
-    Problem,
-    WrongMediaTypeError,
-    describe,
-)
+from app.web.problems import NotReadyError, Problem, describe
 
 # ---- errors
 
@@ -147,8 +144,13 @@ def test_faulty_input_gives_each_fault_with_its_pointer(
     }
 
 
+def test_malformed_body_is_400() -> None:
+    found = describe(MalformedBodyError("no JSON"), 500)
+    assert found == Problem(400, "Bad Request", "no JSON")
+
+
 def test_wrong_media_type_is_415() -> None:
-    assert describe(WrongMediaTypeError("send JSON"), 500) == Problem(
+    assert describe(MediaTypeError("send JSON"), 500) == Problem(
         415, "Unsupported Media Type", "send JSON"
     )
 

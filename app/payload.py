@@ -12,18 +12,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import msgspec
-from tornado.web import HTTPError
 
-from app.errors import Fault
-from app.web.problems import InvalidInputError, WrongMediaTypeError
+from app.errors import Fault, InvalidInputError, MalformedBodyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from tornado.httputil import HTTPServerRequest
-
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 
 SUMMARY = "The body has values that are missing or wrong"
 
@@ -32,21 +25,6 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 
 class Number(Decimal):
     """A JSON number, exactly as it was written; text that looks like a number is none."""
-
-
-def media_type(request: HTTPServerRequest, *allowed: str) -> str:
-    """The media type of a request's body, one of `allowed`; the first where none is given.
-
-    Raises:
-        WrongMediaTypeError: it is another.
-    """
-    given = request.headers.get("Content-Type", allowed[0]).partition(";")[0].strip().lower()
-    if given in allowed:
-        return given
-    raise WrongMediaTypeError(
-        f"This resource does not read {given!r}; send a body with the header "
-        + " or ".join(f"Content-Type: {name}" for name in allowed)
-    )
 
 
 def _decimal(text: str) -> Decimal:
@@ -60,7 +38,7 @@ def decode(body: bytes, kind: type[_Body]) -> _Body:
     """Read a JSON body as `kind`.
 
     Raises:
-        HTTPError: 400, the body is not JSON.
+        MalformedBodyError: the body is not JSON.
         InvalidInputError: it is JSON of another shape; lists every fault.
     """
     body_or_faults = decode_or_explain(body, kind, {})
@@ -93,7 +71,7 @@ def decode_or_explain(
         placeholders: for each member's name, a value of its type that is above suspicion.
 
     Raises:
-        HTTPError: 400, the body is not JSON.
+        MalformedBodyError: the body is not JSON.
     """
     try:
         return cast("_Body", _decoder(kind).decode(body))
@@ -102,7 +80,7 @@ def decode_or_explain(
     faults = list(_faults(value, kind, ""))
     if not faults:
         # Only what the two parsers see differently comes here, such as a lone surrogate.
-        raise HTTPError(400, "The body is not JSON in UTF-8")
+        raise MalformedBodyError("The body is not JSON in UTF-8")
     for fault in faults:
         _put(value, fault.where, placeholders)
     try:
@@ -149,13 +127,15 @@ def _parse(body: bytes) -> object:
         msgspec.json.encode(value, enc_hook=repr)  # raises where a lone surrogate stands
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise HTTPError(400, f"The body is not JSON: {error.msg.lower()} at {where}") from error
+        raise MalformedBodyError(f"The body is not JSON: {error.msg.lower()} at {where}") from error
     except UnicodeDecodeError as error:
-        raise HTTPError(400, f"The body is not UTF-8: byte {error.start}") from error
+        raise MalformedBodyError(f"The body is not UTF-8: byte {error.start}") from error
     except UnicodeEncodeError as error:
-        raise HTTPError(400, "The body is not JSON: a lone surrogate is no text") from error
+        raise MalformedBodyError("The body is not JSON: a lone surrogate is no text") from error
     except (RecursionError, ValueError) as error:
-        raise HTTPError(400, "The body is nested too deeply or has a number too long") from error
+        raise MalformedBodyError(
+            "The body is nested too deeply or has a number too long"
+        ) from error
     return value
 
 

@@ -1,0 +1,97 @@
+"""The payload of a production plan, and the problem that it states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from app import dispatch, payload
+from app.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from app.errors import Fault
+
+
+class FuelsPayload(msgspec.Struct):
+    """Prices, and how much wind there is."""
+
+    gas: payload.Number = msgspec.field(name="gas(euro/MWh)")
+    kerosine: payload.Number = msgspec.field(name="kerosine(euro/MWh)")
+    co2: payload.Number = msgspec.field(name="co2(euro/ton)")
+    wind: payload.Number = msgspec.field(name="wind(%)")
+
+
+class PlantPayload(msgspec.Struct):
+    """One power plant; powers in MW."""
+
+    name: str
+    type: Literal["gasfired", "turbojet", "windturbine"]
+    efficiency: payload.Number
+    pmin: payload.Number
+    pmax: payload.Number
+
+
+class ProductionPlanPayload(msgspec.Struct):
+    """The whole request; the load in MW."""
+
+    load: payload.Number
+    fuels: FuelsPayload
+    powerplants: list[PlantPayload]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What is asked for, in the solver's terms."""
+
+    load: Decimal
+    fuels: dispatch.Fuels
+    plants: list[dispatch.Plant]
+
+    @classmethod
+    def of(cls, request: ProductionPlanPayload) -> PlanRequest:
+        """The request that a payload states."""
+        prices = request.fuels
+        fuels = dispatch.Fuels(
+            *(Decimal(n) for n in (prices.gas, prices.kerosine, prices.co2, prices.wind))
+        )
+        plants = [
+            dispatch.Plant(
+                p.name, dispatch.Kind(p.type), Decimal(p.efficiency), Decimal(p.pmin),
+                Decimal(p.pmax),
+            )
+            for p in request.powerplants
+        ]  # fmt: skip
+        return cls(Decimal(request.load), fuels, plants)
+
+    def faults(self) -> list[Fault]:
+        """What is wrong with its values."""
+        return dispatch.faults_of(self.load, self.fuels, self.plants)
+
+
+# Values that no check objects to, put in the place of those of a wrong type, so that one answer
+# names the faults of both kinds. A name must differ from all others: it is never a placeholder.
+_PLACEHOLDERS: dict[str, object] = {
+    "load": 0, "gas(euro/MWh)": 0, "kerosine(euro/MWh)": 0, "co2(euro/ton)": 0, "wind(%)": 0,
+    "type": "gasfired", "efficiency": 1, "pmin": 0, "pmax": 1_000_000,
+}  # fmt: skip
+
+
+def decode(body: bytes) -> PlanRequest:
+    """Read a request from JSON.
+
+    Raises:
+        MalformedBodyError: the body is not JSON.
+        InvalidInputError: values are missing or wrong; lists every fault, of types and of values.
+    """
+    decoded = payload.decode_or_explain(body, ProductionPlanPayload, _PLACEHOLDERS)
+    if not isinstance(decoded, payload.Explanation):
+        return PlanRequest.of(decoded)
+    of_type = {fault.where for fault in decoded.faults}
+    of_value = PlanRequest.of(decoded.mended).faults() if decoded.mended else []
+    raise InvalidInputError(
+        payload.SUMMARY,
+        [*decoded.faults, *(fault for fault in of_value if fault.where not in of_type)],
+    )
