@@ -81,7 +81,7 @@ def _make(service: Service) -> str:
 def _try_configuration(plan: Plan) -> str:
     with tempfile.TemporaryDirectory(prefix="windlass-check-") as folder:
         trial = replace(plan, output=Path(folder))
-        render.write_configuration(trial)
+        render.write(trial)
         lifecycle.test_nginx(trial)
         parser = RawConfigParser(strict=True)
         parser.read_string(trial.supervisord_conf.read_text())

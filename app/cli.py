@@ -47,9 +47,12 @@ class Context:
         """The settings; raises `ConfigError` with every fault."""
         return config.load(self.sources)
 
-    def with_overrides(self, kept: dict[str, str]) -> Sources:
-        """The sources of a stack that runs: what its `up` was given wins over what is given now."""
-        return Sources({**self.sources.environ, **kept}, self.sources.env_file)
+    def of_stack(self, layout: Layout) -> Sources:
+        """Where the settings of a stack that runs come from: its `up`'s environment, not ours."""
+        from app.stack import lifecycle
+
+        kept = lifecycle.kept_overrides(layout)
+        return self.sources if kept is None else Sources(kept, self.sources.env_file)
 
     def layout(self) -> Layout:
         """The stack's folders, found even when other settings are wrong."""
@@ -75,7 +78,7 @@ class Context:
 @click.option("-q", "--quiet", is_flag=True, help="Leave out progress; errors are still shown.")
 @click.pass_context
 def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
-    r"""Run a Tornado and Redis service in production shape: supervisord, Nginx, a worker per CPU.
+    """Run a Tornado and Redis service in production shape: supervisord, Nginx, a worker per CPU.
 
     \b
       windlass up -d      start the whole stack
@@ -83,7 +86,7 @@ def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
       windlass logs -f    what it says
       windlass reload     new code or settings, without a gap
       windlass down       stop it
-    """
+    """  # noqa: D301 - \\b is how click is told to leave the lines as they are
     ctx.obj = Context(Sources(os.environ, _env_file(env_file)), quiet)
 
 
@@ -113,8 +116,9 @@ def down(context: Context) -> None:
     """Stop the stack; what is under way is finished first."""
     from app.stack import lifecycle
 
-    settings = config.load(context.sources, lenient=True)
-    stopped = lifecycle.down(context.layout(), settings.drain_timeout_s)
+    layout = context.layout()
+    settings = config.load(context.of_stack(layout), lenient=True)
+    stopped = lifecycle.down(layout, settings.drain_timeout_s)
     context.say("stopped" if stopped else "nothing was running")
 
 
@@ -126,12 +130,10 @@ def status(context: Context, *, as_json: bool) -> None:
 
     Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
     """
-    from app.stack import lifecycle
     from app.stack import status as stack_status
 
     layout = context.layout()
-    kept = context.with_overrides(lifecycle.kept_overrides(layout))
-    found = stack_status.read(config.load(kept, lenient=True), layout)
+    found = stack_status.read(config.load(context.of_stack(layout), lenient=True), layout)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
@@ -178,8 +180,11 @@ def reload(context: Context) -> None:
     """
     from app.stack import lifecycle
 
-    kept = context.with_overrides(lifecycle.kept_overrides(context.layout()))
-    lifecycle.reload(_plan(context, config.load(kept)), context.say)
+    sources = context.of_stack(context.layout())
+    for name in sorted(VARIABLES.keys() & context.sources.environ.keys()):
+        if context.sources.environ[name] != sources.environ.get(name):
+            context.say(f"{name} of this environment is left out: the stack has its own from `up`")
+    lifecycle.reload(_plan(context, config.load(sources)), context.say)
     context.say("the new code serves")
 
 
@@ -195,6 +200,7 @@ def dev(context: Context) -> None:
     settings = context.settings()
     layout = context.layout()
     layout.prepare()
+    _configure_logs(settings)
     for line in settings.addresses:
         click.echo(line)
     development.run(settings, layout, identity.identify(layout.root), os.environ, context.say)
@@ -313,7 +319,7 @@ def serve(context: Context) -> None:
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name=os.environ.get("WINDLASS_PROG", "windlass"), standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -323,10 +329,6 @@ def main() -> NoReturn:
         _fail(error, EX_CONFIG)
     except AppError as error:
         _fail(error, 1)
-    except BrokenPipeError:
-        # The reader, such as `head`, has what it wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(0)
 
 
@@ -379,16 +381,12 @@ def _plan(context: Context, settings: Settings) -> Plan:
 
 def _warn_of_redis(context: Context, plan: Plan) -> None:
     """Say it at once when the Redis in use does not answer; the rest of the service works."""
-    import urllib.error
-    import urllib.request
-
-    from app.stack import render
+    from app.stack import probe, render
 
     address = render.listen_addresses(plan.settings.host, plan.settings.port)[0]
-    try:
-        urllib.request.urlopen(f"http://{address}/ready", timeout=5).close()
-    except urllib.error.HTTPError as error:
-        reason = msgspec.json.decode(error.read())["detail"]
+    answer = probe.get(address, "/ready")
+    if answer is not None and answer.status != 200:
+        reason = msgspec.json.decode(answer.body)["detail"]
         where = log.mask(plan.settings.redis_address)
         context.say(
             f"warning: the visit counter does not work yet: {reason} ({where}). Start that Redis, "
@@ -400,14 +398,19 @@ def _stay_in_foreground(context: Context, plan: Plan) -> None:
     from app.stack import lifecycle
     from app.stack import logs as files
 
+    def gone() -> bool:
+        return not lifecycle.is_up(plan.layout)
+
     try:
-        gone = lambda: not lifecycle.is_up(plan.layout)  # noqa: E731
         for name, line in files.follow(plan.layout.logs, [], gone, from_end=True):
             _show_line(name, line)
-        context.say("the stack was stopped from elsewhere")
-    finally:
+    except BaseException:
+        # The first Ctrl-C asks for an orderly end; a second one must not spoil it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         context.say("stopping")
         lifecycle.down(plan.layout, plan.settings.drain_timeout_s)
+        raise
+    context.say("the stack was stopped from elsewhere")
 
 
 class _signals_as_interrupt:  # noqa: N801 - reads as the statement that it is used as
@@ -418,7 +421,8 @@ class _signals_as_interrupt:  # noqa: N801 - reads as the statement that it is u
 
     def __enter__(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, signal.default_int_handler)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return self._quietly and kind is KeyboardInterrupt
@@ -440,6 +444,9 @@ def _show_status(found: StackStatus) -> None:
 
     if not found.running:
         click.echo("The stack is down; start it with: windlass up -d")
+        for name, pids in found.leftovers.items():
+            left = ", ".join(map(str, pids))
+            click.echo(f"left over of {name}: process {left}; end it with: windlass down")
         return
     click.echo(f"{found.environment}, release {found.release}, Redis {found.redis}")
     click.echo("  ".join(found.addresses))

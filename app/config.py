@@ -167,7 +167,8 @@ def _redis_url() -> tuple[Callable[[str], Secret], str]:
         except ValueError:
             raise _WrongValueError(allowed) from None
         # As redis-py reads them: in small letters, with both slashes.
-        if text and not (text.startswith(("redis://", "rediss://", "unix://")) and complete):
+        known = text.startswith(("redis://", "rediss://", "unix://"))
+        if text and not (known and complete and not re.search(r"\s", text)):
             raise _WrongValueError(allowed)
         return Secret(text)
 
@@ -242,7 +243,7 @@ class Settings:
         "start, uses what answers there, and else runs one of its own from then on",
     )
     redis_timeout_ms: int = _variable(
-        "200", *_integer(10, 60_000), "Milliseconds after which an answer of Redis counts as none"
+        "150", *_integer(10, 60_000), "Milliseconds after which an answer of Redis counts as none"
     )
     redis_connections: int = _variable(
         "16", *_integer(1, 1024), "Connections to Redis that a worker may hold"
@@ -296,6 +297,8 @@ class Settings:
     def addresses(self) -> list[str]:
         """Where the service is, as URLs: the page, and the production plan on its own port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if host in {"0.0.0.0", "[::]"}:  # noqa: S104 - any address: this machine's own is one
+            host = "localhost"
         paths = ("/", "/productionplan")
         return [
             f"http://{host}:{port}{path}" for port, path in zip(self.ports, paths, strict=False)

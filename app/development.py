@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import tornado.autoreload
 import uvloop
 
-from app import log
 from app.errors import StackError
 from app.serving import Service
 from app.stack import binaries, launch, lifecycle, ports, redis
@@ -38,15 +37,16 @@ def run(
     Raises:
         StackError: a port is taken, by the stack itself for instance, or Redis does not start.
     """
-    if lifecycle.is_up(layout):
-        raise StackError("The stack is up and has the ports; stop it first: windlass down")
-    ports.check_free(settings)
-    if redis.is_managed(settings, layout):
-        _start_redis(settings, layout, environ, say)
-    log.configure(as_json=settings.logs_json, level=settings.log_level, colors=sys.stdout.isatty())
-    service = Service(settings, identity, redis.address(settings, layout))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(service))
+    with lifecycle.exclusively(layout):
+        if lifecycle.is_up(layout):
+            raise StackError("The stack is up and has the ports; stop it first: windlass down")
+        ports.check_free(settings)
+        redis.decide(settings, layout)
+        if redis.is_managed(settings, layout):
+            _start_redis(settings, layout, environ, say)
+        service = Service(settings, identity, redis.address(settings, layout))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(service))
 
 
 async def _serve(service: Service) -> None:
@@ -65,7 +65,7 @@ def _start_redis(
     command = redis.argv(binary.path, settings, layout)
     with (layout.logs / "redis.log").open("ab") as output:
         process = subprocess.Popen(
-            launch.argv(layout.run, "redis", command),
+            launch.argv(layout.run, "redis", command, parent=os.getpid()),
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             cwd=layout.state, start_new_session=True,
         )  # fmt: skip

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"([?&](?:username|password)=)[^&\s]+", re.IGNORECASE)
 
 
 def configure(
@@ -86,7 +87,7 @@ def get(**context: Any) -> FilteringBoundLogger:  # noqa: ANN401 - a log line ta
 
 def mask(text: str) -> str:
     """`text` with the credentials in its URLs replaced by asterisks."""
-    return _CREDENTIALS.sub("***@", text)
+    return _QUERY.sub(r"\1***", _USERINFO.sub("***@", text))
 
 
 def _render(*, as_json: bool, colors: bool) -> list[Processor]:

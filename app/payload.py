@@ -6,6 +6,7 @@ value, so that the client learns of all its faults in one answer.
 
 from __future__ import annotations
 
+import itertools
 import json
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -18,6 +19,8 @@ from app.errors import Fault, InvalidInputError, MalformedBodyError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MAX_FAULTS = 200
+"""More are not looked for: an answer must not be larger than the request by far."""
 SUMMARY = "The body has values that are missing or wrong"
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
@@ -77,7 +80,9 @@ def decode_or_explain(
         return cast("_Body", _decoder(kind).decode(body))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         value = _parse(body)
-    faults = list(_faults(value, kind, ""))
+    faults = list(itertools.islice(_faults(value, kind, ""), MAX_FAULTS))
+    if len(faults) == MAX_FAULTS:
+        raise InvalidInputError(f"{SUMMARY}; these are the first {MAX_FAULTS}", faults)
     if not faults:
         # Only what the two parsers see differently comes here, such as a lone surrogate.
         raise MalformedBodyError("The body is not JSON in UTF-8")

@@ -53,9 +53,9 @@ class Service:
         async with self._running(context.listeners, stopping, behind_proxy=True) as server:
             context.notify_ready()
             await stopping.wait()
-            given_up = await server.drain(context.drain_timeout_s)
-        if given_up:
-            log.get().warning("drain incomplete", requests_given_up=given_up)
+            cut = await server.drain(context.drain_timeout_s)
+        if cut:
+            log.get().warning("drain incomplete", connections_cut=cut)
 
     async def serve_directly(self) -> None:
         """Serve in this process on the service's own ports until SIGTERM or SIGINT."""

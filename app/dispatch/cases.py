@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     Settle = Callable[[list[Level], int], list[int] | None]
 
-_MOST_OUTSIDERS = 128
 _MOST_DECISIONS = 500
 _MOST_SETTLED = 32
 _PRIMES = (2, 3, 5, 7, 11, 13)
@@ -56,18 +55,26 @@ class Cases:
     """
 
     @classmethod
-    def of(cls, levels: list[Level], load: int) -> Cases | None:
-        """Divide a problem into cases, if its outsiders are few."""
+    def of(
+        cls, levels: list[Level], load: int, few: int, *, without_grain: bool = True
+    ) -> Cases | None:
+        """Divide a problem into cases, if it has at most `few` outsiders.
+
+        Without a common grain only plants that can be modulated are outsiders.
+        """
         units = [unit for level in levels for unit in level.units]
         rigid = [unit.high for unit in units if unit.low == unit.high]
-        few = min(_MOST_OUTSIDERS, max(3, len(units) // 8)) - (len(units) - len(rigid))
+        few -= len(units) - len(rigid)
         if few < 0:
             return None
         shared = min(_PRIMES, key=lambda prime: sum(size % prime > 0 for size in rigid))
         inside = [size for size in rigid if size % shared == 0]
         if len(rigid) - len(inside) > few:
             inside = rigid
-        return cls(levels, load, gcd(*inside) or 1)
+        grain = gcd(*inside) or 1
+        if grain == 1 and (len(rigid) == len(units) or not without_grain):
+            return None
+        return cls(levels, load, grain)
 
     def __init__(self, levels: list[Level], load: int, grain: int) -> None:
         self.best: list[int] | None = None

@@ -7,7 +7,8 @@ Steps, cheapest first; each hands over only what it cannot settle:
 3. is the load possible at all (`app.dispatch.feasibility`)?
 4. when nearly all plants are all or nothing: the others are decided first (`app.dispatch.cases`);
 5. more branch and bound;
-6. the dynamic programme (`app.dispatch.sweep`), which always ends.
+6. the dynamic programme (`app.dispatch.sweep`), which always ends; where it takes long, 4 is tried
+   with more plants to decide before it goes on.
 
 EXACTNESS.md gives the argument for each.
 """
@@ -30,6 +31,11 @@ _FIRST_REACH = 16
 # find out, and is soon cheaper to sweep.
 _FEW_NODES = 32
 _MOST_NODES = 200
+_FEW_OUTSIDERS = 128
+# Sizes at random make about half of the plants outsiders: fewer than a third is no accident.
+_MANY = 64
+# Bytes of table rows; some tenths of a second.
+_MUCH_WORK = 48 << 20
 
 
 def commit(levels: list[Level], load: int, *, quick: bool = False) -> list[int] | None:
@@ -45,12 +51,12 @@ def commit(levels: list[Level], load: int, *, quick: bool = False) -> list[int] 
     if not load:
         return [0] * len(levels)
     place, steps = marginal_of(levels, load)
-    if levels[place].around(steps)[0] == steps:  # the cheapest fill of all is a plan
-        dearer = len(levels) - place - 1
-        return [*(level.total for level in levels[:place]), steps, *[0] * dearer]
     units = [unit for level in levels for unit in level.units]
     if not fits_grain(units, load):
         return None
+    if levels[place].around(steps)[0] == steps:  # the cheapest fill of all is a plan
+        dearer = len(levels) - place - 1
+        return [*(level.total for level in levels[:place]), steps, *[0] * dearer]
     search = _searched(levels, load, _FEW_NODES)
     totals = search.totals()
     if quick and not search.proven:
@@ -61,10 +67,18 @@ def commit(levels: list[Level], load: int, *, quick: bool = False) -> list[int] 
 
 
 def _in_cases(levels: list[Level], load: int) -> list[int] | None:
-    """Decide the outsiders first where they are few; the load is known to be possible."""
-    cases = Cases.of(levels, load)
+    """Decide outsiders first, or at last; the load is known to be possible."""
+    count = sum(len(level.units) for level in levels)
+    few = min(_FEW_OUTSIDERS, max(3, count // 8))
+    cases = Cases.of(levels, load, few, without_grain=count < _MANY)
     if cases is None:
-        return _settled(levels, load)
+        totals = _settled(levels, load, most_work=_MUCH_WORK)
+        if totals is not None:
+            return totals
+        # Much work is a sign of a remainder that only a few dear plants can make.
+        cases = Cases.of(levels, load, count // 3 if count >= _MANY else -1)
+    if cases is None:
+        return sweep(levels, load, None)
     if cases.run(_settled):
         return cases.best
     return sweep(levels, load, cases.known_loss())
@@ -82,8 +96,8 @@ def _searched(levels: list[Level], load: int, most_nodes: int) -> Search:
         reach *= 4
 
 
-def _settled(levels: list[Level], load: int) -> list[int] | None:
-    """Branch, then sweep; the load need not be possible."""
+def _settled(levels: list[Level], load: int, most_work: int | None = None) -> list[int] | None:
+    """Branch, then sweep. None if the load is not possible, or takes more than `most_work`."""
     if not load:
         return [0] * len(levels)
     if load > sum(level.total for level in levels):
@@ -95,4 +109,4 @@ def _settled(levels: list[Level], load: int) -> list[int] | None:
     units = [unit for level in levels for unit in level.units]
     if totals is None and not is_possible(units, load):
         return None
-    return sweep(levels, load, search.loss_in_key_units())
+    return sweep(levels, load, search.loss_in_key_units(), most_work)

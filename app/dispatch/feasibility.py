@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from math import gcd
 
-from app.dispatch.share import share
+from app.dispatch.share import is_easy
 from app.dispatch.sums import Sums, Unit
-
-# With fewer plants the set of totals is as cheap as the attempt to divide one.
-_MANY = 64
 
 
 def fits_grain(units: list[Unit], load: int) -> bool:
@@ -27,7 +24,7 @@ def is_possible(units: list[Unit], load: int) -> bool:
     if load % grain:
         return False
     load //= grain
-    return _is_easy(units, load) or load in Sums.of(units, load)
+    return is_easy(units, load) or load in Sums.of(units, load)
 
 
 def nearest(units: list[Unit], load: int) -> tuple[int, int | None]:
@@ -41,7 +38,7 @@ def nearest(units: list[Unit], load: int) -> tuple[int, int | None]:
         return most, None
     units, grain = _in_grains(units)
     below, above = load // grain, -(-load // grain)
-    if grain > 1 and _is_easy(units, below) and _is_easy(units, above):
+    if grain > 1 and is_easy(units, below) and is_easy(units, above):
         return below * grain, above * grain
     sums = Sums.of(units, above + max(unit.high for unit in units))
     under, over = sums.around(below)[0], sums.around(above)[1]
@@ -57,10 +54,3 @@ def _in_grains(units: list[Unit]) -> tuple[list[Unit], int]:
     if grain <= 1:
         return units, 1
     return [Unit(low // grain, high // grain, plant) for low, high, plant in units], grain
-
-
-def _is_easy(units: list[Unit], total: int) -> bool:
-    """Tell whether a total is certainly possible; False means that this cannot tell."""
-    if len(units) < _MANY or not 0 <= total <= sum(unit.high for unit in units):
-        return False
-    return share(units, total, within=2 * max(unit.high for unit in units)) is not None

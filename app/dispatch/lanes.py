@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class Lanes:
     """Operations on packed losses.
 
-    A lane without any plan holds `infinite` or more. Losses are added to lanes at most `additions`
-    times, each at most `budget`, so that no lane ever overflows and none has to be clamped.
+    A lane without any plan holds `infinite`. Every operation takes the lesser of a lane and of
+    another that was moved and raised by at most `budget`: so no lane ever exceeds `infinite`, and
+    none that is compared exceeds twice that, for which there is room below the top bit.
     """
 
-    def __init__(self, budget: int, additions: int) -> None:
+    def __init__(self, budget: int) -> None:
         self.infinite = budget + 1
-        self.bits = -(-(((additions + 1) * self.infinite).bit_length() + 1) // 8) * 8
+        self.bits = -(-((2 * self.infinite).bit_length() + 1) // 8) * 8
         self._ones, self._known = 1, 1
 
     def get(self, packed: int, index: int) -> int:

@@ -17,6 +17,7 @@ from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.dispatch.problem import STEPS_PER_MW, Exact, Fuels, Kind, Plant
+from app.dispatch.share import is_easy
 from app.dispatch.sums import Sums, Unit
 from app.dispatch.validation import (
     MAX_LOAD_MW,
@@ -65,6 +66,8 @@ class Level:
             low = self.units[0].low
             return (steps, steps) if steps >= low or not steps else (0, low)
         if not steps or steps == self.total:
+            return steps, steps
+        if self._sums is None and is_easy(self.units, steps):
             return steps, steps
         below, above = self.sums().around(steps)
         assert below is not None and above is not None  # noqa: PT018, S101 (0 and total are sums)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from app.dispatch.sums import Unit
 
+# With fewer plants the set of totals is as cheap as the attempt to divide one.
+_MANY = 64
+
 
 def share(units: Sequence[Unit], total: int, *, within: int | None = None) -> list[int] | None:
     """Find the greatest outputs that add up to `total`, or None if there are none.
@@ -50,6 +53,13 @@ def share(units: Sequence[Unit], total: int, *, within: int | None = None) -> li
         tried = first
         while first and total - full[first] < 2 * rest + units[first - 1].high:
             first -= 1
+
+
+def is_easy(units: Sequence[Unit], total: int) -> bool:
+    """Tell whether a total is certainly possible; False means that this cannot tell."""
+    if len(units) < _MANY or not 0 <= total <= sum(unit.high for unit in units):
+        return False
+    return share(units, total, within=2 * max(unit.high for unit in units)) is not None
 
 
 def _sums_after(units: Sequence[Unit], cap: int) -> Trail[Sums]:

@@ -15,7 +15,7 @@ EXACTNESS.md gives the argument.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from app.dispatch.lanes import Lanes
 from app.dispatch.merit import KEY_BITS
@@ -55,18 +55,35 @@ class _Path(NamedTuple):
     change: int
 
 
-def sweep(levels: Sequence[Level], load: int, known: int | None) -> list[int]:
-    """Find the best totals.
+@overload
+def sweep(levels: Sequence[Level], load: int, known: int | None) -> list[int]: ...
+
+
+@overload
+def sweep(
+    levels: Sequence[Level], load: int, known: int | None, most_work: int | None
+) -> list[int] | None: ...
+
+
+def sweep(
+    levels: Sequence[Level], load: int, known: int | None, most_work: int | None = None
+) -> list[int] | None:
+    """Find the best totals, or None if that takes tables of more than `most_work` bytes.
 
     Args:
         levels: all levels, cheapest first.
         load: what they have to deliver, known to be possible.
         known: the loss of some plan, in units of `Level.key`, rounded up.
+        most_work: how many bytes of rows to compute at most; None for as many as it takes.
     """
     origin, steps = marginal_of(levels, load)
     for budget in _budgets(levels, origin):
         enough = budget if known is None else min(budget, known)
         table = _Sweep(levels, origin, steps, enough)
+        if most_work is not None:
+            most_work -= table.work
+            if most_work < 0:
+                return None
         found = table.best()
         if found is not None:
             totals, loss = found
@@ -128,8 +145,12 @@ class _Sweep:
         self._dropped = max(most_loss.bit_length() - precision, 0)
         self._budget = most_loss >> self._dropped
         self._rounded = [rate >> self._dropped for rate in self._rates]
-        units = sum(len(levels[place].units) for place in self._active)
-        self._lanes = Lanes(self._budget, 2 * units + 2)
+        self._lanes = Lanes(self._budget)
+
+    @property
+    def work(self) -> int:
+        """The size of all rows in bytes, at most."""
+        return len(self._active) * self._widest * self._lanes.bits // 8
 
     def best(self) -> tuple[list[int], int] | None:
         """Run the table and read the best plan, with its loss in key units, rounded up.

@@ -7,6 +7,7 @@ signals, the workers' readiness pipes, dead children and deadlines.
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import os
 import selectors
@@ -85,8 +86,8 @@ class Master:
         self._log = log.get(process="master")
         self._selector = selectors.DefaultSelector()
         self._stopping = False
-        self._reload_wanted = False
         self._check: _Check | None = None
+        self._written: MasterState | None = None
         self._state = inherited or MasterState(os.getpid(), time.time(), 0, "", [], [])
         self._state.generation += 1
         self._state.release = options.release
@@ -103,13 +104,15 @@ class Master:
         with self._signals():
             self._open_sockets()
             self._start_generation()
+            self._write_status()
             while self._state.children or not self._stopping:
                 self._wait()
                 self._reap()
                 self._enforce_deadlines()
                 self._respawn()
                 self._advance_reload()
-                state.write_status(self._options.status_path, self._state)
+                self._close_surplus_sockets()
+                self._write_status()
         self._close_sockets()
         self._log.info("stopped")
         return 0
@@ -157,7 +160,7 @@ class Master:
             for child in self._state.children:
                 self._stop(child)
         elif number == signal.SIGHUP:
-            self._reload_wanted = True
+            self._state.reload_wanted = True
 
     # ---- workers
 
@@ -172,6 +175,26 @@ class Master:
             os.close(slot.fd)
             Path(slot.path).unlink(missing_ok=True)
         self._options.status_path.unlink(missing_ok=True)
+
+    def _close_surplus_sockets(self) -> None:
+        """Close the sockets of slots that a reload has done away with, once nobody serves there."""
+        slots = self._state.slots
+        while len(slots) > self._options.workers:
+            if any(child.slot == len(slots) - 1 for child in self._state.children):
+                return
+            slot = slots.pop()
+            os.close(slot.fd)
+            Path(slot.path).unlink(missing_ok=True)
+
+    def _write_status(self) -> None:
+        if self._state == self._written:
+            return
+        try:
+            state.write_status(self._options.status_path, self._state)
+        except OSError as error:  # on a full disk the service goes on; only its status is old
+            self._log.warning("status not written", reason=str(error))
+        else:
+            self._written = copy.deepcopy(self._state)
 
     def _start_generation(self) -> None:
         # What is loaded by now is shared with every worker; the collector must not copy its pages
@@ -266,20 +289,21 @@ class Master:
                 self._on_unasked_end(child, status)
 
     def _on_unasked_end(self, child: Child, status: int) -> None:
+        how = _describe_exit(status)
+        self._log.error("worker died", slot=child.slot, pid=child.pid, how=how, state=child.state)
+        if child.generation == self._state.generation and self._state.reload == UNDER_WAY:
+            self._fail_reload(f"new worker {child.slot} {how}")
+            if child.slot >= self._state.slots_before_reload:
+                return
         slot = self._state.slots[child.slot]
-        if self._is_replacement(child):
-            self._fail_reload(f"new worker {child.slot} {_describe_exit(status)}")
-            return
         slot.restarts += 1
-        slot.last_exit = _describe_exit(status)
+        slot.last_exit = how
         long_service = time.time() - child.started >= LONG_SERVICE_S
         slot.failures = 0 if child.state == "ready" and long_service else slot.failures + 1
-        backoff = min(0.1 * 2 ** (slot.failures - 1), MAX_BACKOFF_S) if slot.failures > 1 else 0.0
-        slot.respawn_at = time.monotonic() + backoff
-        self._log.error(
-            "worker died", slot=child.slot, pid=child.pid, how=slot.last_exit,
-            state=child.state, respawn_in_s=backoff,
-        )  # fmt: skip
+        if not any(c.slot == child.slot and c.state != "stopping" for c in self._state.children):
+            late = slot.failures - 1
+            backoff = min(0.1 * 2**late, MAX_BACKOFF_S) if late > 0 else 0.0
+            slot.respawn_at = time.monotonic() + backoff
 
     def _respawn(self) -> None:
         now = time.monotonic()
@@ -308,8 +332,8 @@ class Master:
             self._hear_check(self._check)
         elif self._state.reload == UNDER_WAY:
             self._retire_when_replaced(old)
-        elif self._reload_wanted:
-            self._reload_wanted = False
+        elif self._state.reload_wanted:
+            self._state.reload_wanted = False
             self._state.reload = "checking"
             self._state.reloads += 1
             self._log.info("checking the code to reload", argv=self._options.check_argv)
@@ -317,7 +341,7 @@ class Master:
 
     def _retire_when_replaced(self, old: list[Child]) -> None:
         current = [c for c in self._state.children if c.generation == self._state.generation]
-        if sum(c.state == "ready" for c in current) == self._options.workers:
+        if len({c.slot for c in current if c.state == "ready"}) == self._options.workers:
             self._state.reload = "succeeded"
             self._log.info("reloaded", generation=self._state.generation)
             for child in old:
@@ -345,22 +369,18 @@ class Master:
         """Stop what is new; what is old has not been touched and goes on."""
         self._state.reload = f"failed: {reason}"
         self._log.error("reload failed; the old workers go on", reason=reason)
+        old = {c.slot for c in self._state.children if c.generation < self._state.generation}
         for child in self._state.children:
-            if child.generation == self._state.generation and self._is_replacement(child):
+            # A slot that lost its old worker meanwhile keeps the new one, if there were others.
+            is_extra = child.slot >= self._state.slots_before_reload
+            if child.generation == self._state.generation and (child.slot in old or is_extra):
                 self._stop(child)
-
-    def _is_replacement(self, child: Child) -> bool:
-        return any(
-            other.slot == child.slot
-            and other.generation < child.generation
-            and other.state != "stopping"
-            for other in self._state.children
-        )
 
     def _exec(self) -> None:
         """Become the newest code in the same process, with the sockets and the old workers."""
         self._log.info("reloading", generation=self._state.generation)
         self._state.reload = UNDER_WAY
+        self._state.slots_before_reload = len(self._state.slots)
         for child in self._state.children:
             if child.ready_fd >= 0:
                 os.set_inheritable(child.ready_fd, True)

@@ -68,7 +68,9 @@ class MasterState(msgspec.Struct):
         generation: how many times the master has loaded its code, from 1.
         release: name of the release that the master runs.
         reload: how the last reload goes or went: checking, under way, succeeded, failed: WHY.
-        reloads: how many were asked for.
+        reloads: how many were begun.
+        reload_wanted: whether one was asked for that has not begun.
+        slots_before_reload: how many there were when the last reload loaded its code.
     """
 
     pid: int
@@ -79,6 +81,8 @@ class MasterState(msgspec.Struct):
     children: list[Child]
     reload: str = ""
     reloads: int = 0
+    reload_wanted: bool = False
+    slots_before_reload: int = 0
 
 
 def write_status(path: Path, state: MasterState) -> None:

@@ -11,21 +11,16 @@ import contextlib
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import psutil
 
 from app.files import write_whole
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _TERM_GRACE_S = 2.0
 _KILL_GRACE_S = 5.0
 _POLL_S = 0.02
-# Two starts of one process are told apart by its start time; the kernel counts it in hundredths.
-_SAME_START_S = 0.05
 
 
 class Group(msgspec.Struct):
@@ -33,14 +28,17 @@ class Group(msgspec.Struct):
 
     Attributes:
         pgid: of the group, the pid of the program when it started.
-        boot: when the machine started, seconds since the epoch; pids mean nothing after another.
-        started: when the program started, seconds since the epoch.
+        boot: the kernel's name for this boot of the machine; pids mean nothing after another.
+        ticks: when the program started, in the kernel's ticks since that boot, which no setting of
+            the clock moves.
+        started: the same by the wall clock, seconds since the epoch, for people.
         user: numeric id of the user that ran it.
         starts: how often it was started since the stack came up.
     """
 
     pgid: int
-    boot: float
+    boot: str
+    ticks: int
     started: float
     user: int
     starts: int = 1
@@ -49,11 +47,11 @@ class Group(msgspec.Struct):
 def record_own(folder: Path, name: str) -> None:
     """Record this process, which leads its group, as the program `name`."""
     before = read(folder, name)
-    me = psutil.Process()
     group = Group(
         os.getpid(),
-        psutil.boot_time(),
-        me.create_time(),
+        _boot(),
+        start_ticks(os.getpid()),
+        time.time(),
         os.getuid(),
         before.starts + 1 if before else 1,
     )
@@ -115,15 +113,30 @@ def _lives(process: psutil.Process) -> bool:
 
 def members(group: Group) -> list[psutil.Process]:
     """The living processes of a recorded group, this one excepted."""
-    if abs(group.boot - psutil.boot_time()) > 1:
+    if group.boot != _boot():
         return []
     found = [process for process in psutil.process_iter() if _belongs(process, group)]
     leader = next((process for process in found if process.pid == group.pgid), None)
     # A pid is not given out while a group bears its number, so another leader means another group:
     # the recorded one is gone.
-    if leader and abs(leader.create_time() - group.started) > _SAME_START_S:
+    if leader and start_ticks(leader.pid) != group.ticks:
         return []
     return found
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in ticks since the boot (proc(5), field 22 of stat).
+
+    Raises:
+        OSError: there is no such process.
+    """
+    # The second field, the name, may hold anything but ends at the last parenthesis.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[22 - 3])
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _belongs(process: psutil.Process, group: Group) -> bool:
@@ -132,10 +145,10 @@ def _belongs(process: psutil.Process, group: Group) -> bool:
             process.pid != os.getpid()
             and os.getpgid(process.pid) == group.pgid
             and process.uids().real == group.user
-            and process.create_time() >= group.started - _SAME_START_S
+            and start_ticks(process.pid) >= group.ticks
             and process.status() != psutil.STATUS_ZOMBIE
         )
-    except (psutil.Error, ProcessLookupError):
+    except (psutil.Error, OSError):
         return False
 
 

@@ -1,8 +1,9 @@
 """What stands between supervisord and each program for a moment: `python -m app.stack.launch`.
 
-Ends what a killed predecessor left behind, records the program's process group, asks the kernel to
-end the program when its parent dies, lifts the limit of open files, and becomes the program in the
-same process. So nothing of the stack outlives it, not even when all of it is killed with SIGKILL.
+Asks the kernel to end the program when its parent dies, ends what a killed predecessor left behind,
+records the program's process group, lifts the limit of open files, and becomes the program in the
+same process. So a stack whose processes are all killed leaves nothing, and one that lost some of
+them is made whole by the next start.
 """
 
 from __future__ import annotations
@@ -14,39 +15,58 @@ import sys
 from pathlib import Path
 
 from app.prctl import die_with_parent
-from app.stack import groups
 
 OPEN_FILES = 65536
+_OF_SUPERVISORD = "supervisord"
 
 
-def argv(run_dir: Path, name: str, command: tuple[str, ...], *, detached: bool = False) -> tuple[
-    str, ...
-]:  # fmt: skip
+def argv(
+    run_dir: Path, name: str, command: tuple[str, ...], *, parent: int | None = None
+) -> tuple[str, ...]:
     """The command that launches `command` as the program `name`.
 
     Args:
         run_dir: folder of the records.
         name: of the program.
         command: absolute path of the executable and its arguments.
-        detached: whether it may outlive the process that launched it.
+        parent: the process with which it ends: 0 for none, or supervisord by default.
     """
-    kind = "detached" if detached else "attached"
-    return (sys.executable, "-m", "app.stack.launch", str(run_dir), name, kind, *command)
+    whose = _OF_SUPERVISORD if parent is None else str(parent)
+    return (sys.executable, "-m", "app.stack.launch", str(run_dir), name, whose, *command)
 
 
 def main(arguments: list[str]) -> None:
     """Become the program; never returns."""
-    run_dir, name, kind, *command = arguments
-    for pid in groups.sweep(Path(run_dir), name):
+    folder, name, whose, *command = arguments
+    if whose != "0":
+        die_with_parent(signal.SIGTERM)
+
+    # Imported only now: the parent may die while this loads.
+    from app.stack import groups  # noqa: PLC0415
+
+    run_dir = Path(folder)
+    if whose != "0" and os.getppid() != _pid_of_parent(whose, run_dir):
+        raise SystemExit("windlass: the parent died first")
+    for pid in groups.sweep(run_dir, name):
         sys.stderr.write(f"windlass: ended process {pid}, left by an earlier {name}\n")
-    groups.record_own(Path(run_dir), name)
+    try:
+        groups.record_own(run_dir, name)
+    except OSError as error:  # a full disk must not keep a program from starting
+        sys.stderr.write(f"windlass: {name} cannot be recorded: {error}\n")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if kind == "attached":
-        die_with_parent(signal.SIGTERM)
     sys.stderr.flush()
     os.execv(command[0], command)  # noqa: S606 - it is what this module is for
+
+
+def _pid_of_parent(whose: str, run_dir: Path) -> int:
+    from app.stack import groups  # noqa: PLC0415 - see `main`
+
+    if whose != _OF_SUPERVISORD:
+        return int(whose)
+    recorded = groups.read(run_dir, _OF_SUPERVISORD)
+    return recorded.pgid if recorded else os.getppid()
 
 
 if __name__ == "__main__":

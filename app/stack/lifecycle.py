@@ -7,17 +7,18 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.error
-import urllib.request
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
 from app.config import VARIABLES
 from app.errors import StackError
 from app.files import write_whole
-from app.stack import groups, launch, logs, ports, render, status
+from app.stack import groups, launch, logs, ports, probe, redis, render, status
 from app.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from app.stack.plan import Plan
 
 _POLL_S = 0.1
-_STOP_TIMEOUT_MARGIN_S = 15
 SUPERVISORD = "supervisord"
 
 
@@ -48,13 +48,15 @@ def up(
             is stopped again.
     """
     layout = plan.layout
-    with _exclusively(layout):
+    with exclusively(layout):
         if Supervisor(layout.run / "supervisord.sock").is_running():
             raise StackError(
                 f"The stack of {layout.state} is up already; see: windlass status, windlass reload"
             )
         _clear(layout, say)
         ports.check_free(plan.settings)
+        redis.decide(plan.settings, layout)
+        render.publish_static(plan)
         render.write(plan)
         test_nginx(plan)
         _keep_overrides(layout, environ)
@@ -63,20 +65,20 @@ def up(
         try:
             _wait_until_ready(plan, process)
         except BaseException:
-            _stop(plan.layout, plan.settings.drain_timeout_s + _STOP_TIMEOUT_MARGIN_S)
+            _stop(plan.layout, render.stop_timeout_s(plan.settings.drain_timeout_s))
             raise
 
 
-def down(layout: Layout, timeout_s: float) -> bool:
+def down(layout: Layout, drain_timeout_s: float) -> bool:
     """Stop the stack and return when nothing of it is left; whether there was anything.
 
     Args:
         layout: of the stack.
-        timeout_s: seconds after which what still runs is killed.
+        drain_timeout_s: seconds that its programs may take to finish their requests.
     """
     layout.prepare()
-    with _exclusively(layout):
-        return _stop(layout, timeout_s + _STOP_TIMEOUT_MARGIN_S)
+    with exclusively(layout):
+        return _stop(layout, render.stop_timeout_s(drain_timeout_s))
 
 
 def reload(plan: Plan, say: Callable[[str], None]) -> None:
@@ -85,27 +87,66 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
     Raises:
         StackError: the configuration or the code is not fit to serve; what ran goes on.
     """
-    supervisor = Supervisor(plan.layout.run / "supervisord.sock")
-    before = _serving(plan.layout)
-    nginx_changed = render.nginx(plan) != plan.nginx_conf.read_text()
-    render.write(plan)
-    test_nginx(plan)
+    with exclusively(plan.layout, patience_s=_reload_timeout_s(plan)):
+        before = _serving(plan.layout)
+        render.publish_static(plan)
+        change = _NginxChange.prepare(plan)
+        # Nginx may only ever know sockets at which somebody accepts: with fewer workers it lets go
+        # of the last ones first, with more it learns of them last.
+        fewer = plan.settings.worker_count < len(before.slots)
+        say("checking and loading the new code")
+        try:
+            if fewer:
+                change.apply()
+            Supervisor(plan.layout.run / "supervisord.sock").signal("web", "HUP")
+            _wait_for_reload(plan, before)
+            change.apply()
+        except StackError:
+            change.undo()
+            raise
 
-    def reload_nginx() -> None:
+
+@dataclass
+class _NginxChange:
+    """A new configuration of Nginx: tested before anything changes, applied once, undone on need.
+
+    The configuration's file is always the one that Nginx runs, so that an Nginx that is started
+    anew runs it too.
+    """
+
+    plan: Plan
+    old: str
+    new: str
+    applied: bool = False
+
+    @classmethod
+    def prepare(cls, plan: Plan) -> _NginxChange:
+        """Test the new configuration, and that the ports it adds can be had."""
+        change = cls(plan, plan.nginx_conf.read_text(), render.nginx(plan))
+        if change.old != change.new:
+            with tempfile.TemporaryDirectory(prefix="windlass-trial-") as folder:
+                trial = replace(plan, output=Path(folder))
+                render.write(trial)
+                test_nginx(trial)
+            ports.check_free(plan.settings, already_ours=change.old)
+        return change
+
+    def apply(self) -> None:
         # Left alone where nothing changes for it: its old workers close kept-alive connections.
-        if nginx_changed:
-            supervisor.signal("nginx", "HUP")
+        if self.old != self.new and not self.applied:
+            self.applied = True
+            self._switch(self.new)
+            if not _comes_true(lambda: _answers(self.plan)):
+                raise StackError(_with_log(self.plan.layout, "nginx", "Nginx refused its new "
+                                           "configuration; the old one serves"))  # fmt: skip
 
-    # Nginx may only ever know sockets at which somebody accepts: with fewer workers it lets go of
-    # the last ones first, with more it learns of them last.
-    fewer = plan.settings.worker_count < len(before.slots)
-    if fewer:
-        reload_nginx()
-    say("checking and loading the new code")
-    supervisor.signal("web", "HUP")
-    _wait_for_reload(plan, before)
-    if not fewer:
-        reload_nginx()
+    def undo(self) -> None:
+        if self.applied:
+            self._switch(self.old)
+
+    def _switch(self, text: str) -> None:
+        write_whole(self.plan.nginx_conf, text.encode())
+        Supervisor(self.plan.layout.run / "supervisord.sock").signal("nginx", "HUP")
 
 
 def test_nginx(plan: Plan) -> None:
@@ -135,27 +176,47 @@ def _keep_overrides(layout: Layout, environ: Mapping[str, str]) -> None:
     write_whole(layout.run / "overrides.json", msgspec.json.encode(kept))
 
 
-def kept_overrides(layout: Layout) -> dict[str, str]:
-    """The settings that the environment gave when the stack came up; none when it is down."""
+def kept_overrides(layout: Layout) -> dict[str, str] | None:
+    """The settings that the environment gave when the stack came up; None when it is down."""
     try:
         return msgspec.json.decode(
             (layout.run / "overrides.json").read_bytes(), type=dict[str, str]
         )
     except (OSError, msgspec.MsgspecError):
-        return {}
+        return None
 
 
 @contextlib.contextmanager
-def _exclusively(layout: Layout) -> Iterator[None]:
+def exclusively(layout: Layout, *, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold the stack for oneself: nobody else starts, stops or reloads it meanwhile.
+
+    Raises:
+        StackError: another process holds it, and does not let go in time.
+    """
     with (layout.state / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _comes_true(lambda: _try_lock(file), patience_s):
             raise StackError(
-                f"Another windlass is starting or stopping the stack of {layout.state}; "
-                "wait for it, then try again"
-            ) from None
+                f"Another windlass has the stack of {layout.state} in hand (up, down, reload or "
+                "dev); wait for it or end it, then try again"
+            )
         yield
+
+
+def _try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _comes_true(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _clear(layout: Layout, say: Callable[[str], None]) -> None:
@@ -163,8 +224,14 @@ def _clear(layout: Layout, say: Callable[[str], None]) -> None:
     for name in groups.recorded(layout.run):
         for pid in groups.sweep(layout.run, name):
             say(f"ended process {pid}, left by an earlier {name}")
-    for path in layout.run.iterdir():
-        path.unlink()
+    _remove_records(layout)
+
+
+def _remove_records(layout: Layout) -> None:
+    """Remove what a stack leaves in its run folder, and nothing that somebody else put there."""
+    for pattern in ("*.sock", "*.sock.*", "*.group", "*.pid", "master.json", "overrides.json"):
+        for path in layout.run.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _start_supervisord(
@@ -173,7 +240,9 @@ def _start_supervisord(
     command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(plan.supervisord_conf))
     with (plan.layout.logs / f"{SUPERVISORD}.log").open("ab") as log:
         return subprocess.Popen(
-            launch.argv(plan.layout.run, SUPERVISORD, command, detached=detached),
+            launch.argv(
+                plan.layout.run, SUPERVISORD, command, parent=0 if detached else os.getpid()
+            ),
             stdin=subprocess.DEVNULL,
             # supervisord logs to its file by itself; only what goes wrong before comes this way.
             stdout=subprocess.DEVNULL,
@@ -219,12 +288,14 @@ def _lacking(plan: Plan) -> str:
 
 
 def _answers(plan: Plan) -> bool:
-    address = render.listen_addresses(plan.settings.host, plan.settings.port)[0]
-    try:
-        with urllib.request.urlopen(f"http://{address}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    """Whether a worker answers through Nginx at every address of the service."""
+    settings = plan.settings
+    found = [
+        probe.get(address, "/health")
+        for port in settings.ports
+        for address in render.listen_addresses(settings.host, port)
+    ]
+    return all(answer is not None and answer.status == 200 for answer in found)
 
 
 def _with_log(layout: Layout, program: str, what: str) -> str:
@@ -241,8 +312,7 @@ def _serving(layout: Layout) -> MasterState:
 
 
 def _wait_for_reload(plan: Plan, before: MasterState) -> None:
-    # The master checks the code, then loads it, then waits for its workers: each in this time.
-    deadline = time.monotonic() + 3 * plan.settings.start_timeout_s
+    deadline = time.monotonic() + _reload_timeout_s(plan)
     while time.monotonic() < deadline:
         now = status.master(plan.layout)
         if now and now.pid != before.pid:
@@ -258,6 +328,11 @@ def _wait_for_reload(plan: Plan, before: MasterState) -> None:
     raise StackError("The reload gave no verdict in time; see: windlass logs web")
 
 
+def _reload_timeout_s(plan: Plan) -> float:
+    # The master checks the code, then loads it, then waits for its workers: each in this time.
+    return 3.0 * plan.settings.start_timeout_s
+
+
 def _stop(layout: Layout, timeout_s: float) -> bool:
     supervisor = Supervisor(layout.run / "supervisord.sock")
     group = groups.read(layout.run, SUPERVISORD)
@@ -268,6 +343,5 @@ def _stop(layout: Layout, timeout_s: float) -> bool:
         while group and groups.members(group) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
     left = [pid for name in groups.recorded(layout.run) for pid in groups.sweep(layout.run, name)]
-    for path in layout.run.iterdir():
-        path.unlink()
+    _remove_records(layout)
     return was_up or bool(left)

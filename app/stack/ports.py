@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from app.config import Settings
 
 
-def check_free(settings: Settings) -> None:
+def check_free(settings: Settings, already_ours: str = "") -> None:
     """Return when every port of the service can be had.
+
+    Args:
+        settings: that name the ports.
+        already_ours: a configuration of Nginx whose ports the stack has now.
 
     Raises:
         StackError: one cannot; names it, who has it, and the setting.
     """
     for setting, port in (("PORT", settings.port), ("PLAN_PORT", settings.plan_port)):
-        if port is None:
+        if port is None or f":{port};" in already_ours:
             continue
         try:
             for listener in listen_tcp(settings.host, port):

@@ -33,18 +33,22 @@ class Decision(msgspec.Struct):
     port: int
 
 
+def decide(settings: Settings, layout: Layout) -> None:
+    """Write down whether the stack runs its own Redis, so that later starts keep to it."""
+    if settings.redis_managed is Management.AUTO and not settings.redis_url:
+        decision = Decision(is_managed(settings, layout), settings.redis_host, settings.redis_port)
+        write_whole(_file(layout), msgspec.json.encode(decision))
+
+
 def is_managed(settings: Settings, layout: Layout) -> bool:
-    """Whether the stack runs its own Redis; decides, and writes it down, when first asked."""
+    """Whether the stack runs its own Redis: as decided, else as it would be decided now."""
     if settings.redis_managed is not Management.AUTO or settings.redis_url:
         return settings.redis_managed is Management.YES
-    file = layout.state / "redis.json"
-    decided = _read(file)
+    decided = _read(_file(layout))
     asked = (settings.redis_host, settings.redis_port)
-    if decided is None or (decided.host, decided.port) != asked:
-        managed = _is_loopback(settings.redis_host) and not _answers(*asked)
-        decided = Decision(managed, *asked)
-        write_whole(file, msgspec.json.encode(decided))
-    return decided.managed
+    if decided is not None and (decided.host, decided.port) == asked:
+        return decided.managed
+    return _is_loopback(settings.redis_host) and not _answers(*asked)
 
 
 def address(settings: Settings, layout: Layout) -> Secret:
@@ -72,6 +76,10 @@ def argv(binary: Path, settings: Settings, layout: Layout) -> tuple[str, ...]:
         "--databases", str(max(16, settings.redis_db + 1)),
         "--daemonize", "no",
     )  # fmt: skip
+
+
+def _file(layout: Layout) -> Path:
+    return layout.state / "redis.json"
 
 
 def _read(file: Path) -> Decision | None:

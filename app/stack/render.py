@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from app.stack.plan import Plan
 
 # What Nginx may answer by itself; the application answers all else.
-_NGINX_ANSWERS = (400, 403, 404, 405, 408, 411, 413, 414, 416, 421, 429, 431, 500, 501, 502, 503,
-                  504)  # fmt: skip
+_NGINX_ANSWERS = (400, 404, 405, 408, 411, 413, 414, 416, 421, 429, 431, 500, 501, 502, 503,
+                  504, 505)  # fmt: skip
 _STOP_MARGIN_S = 5
+_REDIS_STOP_S = 10
 _COMPRESSIBLE = {".css", ".js", ".svg", ".json", ".txt"}
 
 
@@ -50,16 +51,15 @@ class Program:
 
 
 def write(plan: Plan) -> None:
-    """Write the configuration, and the static files that Nginx serves."""
+    """Write the configuration of supervisord and of Nginx."""
+    write_whole(plan.supervisord_conf, supervisord(plan).encode())
+    write_whole(plan.nginx_conf, nginx(plan).encode())
+
+
+def publish_static(plan: Plan) -> None:
+    """Put the static files where Nginx serves them; those of other releases stay."""
     for hashed, source in plan.static.files.items():
         _publish(source, plan.layout.static / hashed)
-    write_configuration(plan)
-
-
-def write_configuration(plan: Plan) -> None:
-    """Write the configuration of supervisord and of Nginx."""
-    _write_file(plan.supervisord_conf, supervisord(plan))
-    _write_file(plan.nginx_conf, nginx(plan))
 
 
 def supervisord(plan: Plan) -> str:
@@ -84,8 +84,13 @@ def programs(plan: Plan) -> list[Program]:
     ]
     if plan.redis:
         argv = redis.argv(plan.redis.path, plan.settings, plan.layout)
-        found.insert(0, Program("redis", argv, 10, "TERM", 10))
+        found.insert(0, Program("redis", argv, 10, "TERM", _REDIS_STOP_S))
     return found
+
+
+def stop_timeout_s(drain_timeout_s: float) -> float:
+    """Seconds that the stack may take to stop: its programs stop one after the other."""
+    return 2 * (drain_timeout_s + _STOP_MARGIN_S) + _REDIS_STOP_S + _STOP_MARGIN_S
 
 
 def nginx_argv(plan: Plan) -> tuple[str, ...]:
@@ -162,7 +167,3 @@ def _publish(source: Path, target: Path) -> None:
 def _render(template: Path, **values: object) -> str:
     loaded = Template(template.read_text(), name=template.name, autoescape=None, whitespace="all")
     return loaded.generate(**values).decode()
-
-
-def _write_file(path: Path, text: str) -> None:
-    write_whole(path, text.encode())

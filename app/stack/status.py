@@ -49,6 +49,7 @@ class StackStatus(msgspec.Struct):
         reload: how the last reload went, or empty.
         ports: on which Nginx listens.
         redis: own or external, and where.
+        leftovers: where the stack is down, the processes of each program that outlived it.
         state_dir: folder of logs and data.
     """
 
@@ -62,6 +63,7 @@ class StackStatus(msgspec.Struct):
     redis: str
     state_dir: str
     processes: list[ProcessStatus]
+    leftovers: dict[str, list[int]]
 
 
 def read(settings: Settings, layout: Layout) -> StackStatus:
@@ -84,6 +86,7 @@ def read(settings: Settings, layout: Layout) -> StackStatus:
         redis=log.mask(redis.address(settings, layout)) if running else "",
         state_dir=str(layout.state),
         processes=processes(layout) if running else [],
+        leftovers={} if running else _leftovers(layout),
     )
 
 
@@ -110,6 +113,12 @@ def processes(layout: Layout) -> list[ProcessStatus]:
             entry.release = serving.release
             found += _workers(serving, now)
     return found
+
+
+def _leftovers(layout: Layout) -> dict[str, list[int]]:
+    found = {name: groups.read(layout.run, name) for name in groups.recorded(layout.run)}
+    left = {name: groups.members(group) for name, group in found.items() if group}
+    return {name: [p.pid for p in members] for name, members in left.items() if members}
 
 
 def _program(layout: Layout, name: str, word: str, pid: int, now: float) -> ProcessStatus:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from app import log
-from app.errors import StoreUnavailableError
+from app.errors import StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -51,6 +51,7 @@ class RedisStore:
 
         Raises:
             StoreUnavailableError: Redis did not answer; the visit may or may not be counted.
+            StoreError: it refuses, because what it keeps there is no number for instance.
         """
         return int(await self._in_time(self._client.incr(COUNTER_KEY)))
 
@@ -59,8 +60,13 @@ class RedisStore:
 
         Raises:
             StoreUnavailableError: Redis did not answer.
+            StoreError: what it keeps there is no number.
         """
-        return int(await self._in_time(self._client.get(COUNTER_KEY)) or 0)
+        found = await self._in_time(self._client.get(COUNTER_KEY))
+        try:
+            return int(found or 0)
+        except ValueError as error:
+            raise StoreError(f"Redis keeps no number under {COUNTER_KEY!r}") from error
 
     async def ping(self) -> None:
         """Return once Redis has answered.
@@ -83,5 +89,9 @@ class RedisStore:
             raise StoreUnavailableError(
                 f"Redis gave no answer within {self._timeout_s * 1000:.0f} ms"
             ) from error
+        except OutOfMemoryError as error:
+            raise StoreUnavailableError("Redis has no memory left") from error
+        except ResponseError as error:
+            raise StoreError(f"Redis refuses the command: {log.mask(str(error))}") from error
         except (RedisError, OSError) as error:
             raise StoreUnavailableError(f"Redis failed: {log.mask(str(error))}") from error

@@ -49,12 +49,16 @@ class CalculatorHandler(AppHandler):
     def _show(self, expression: str, digits: str) -> None:
         """Render the page; a fault is shown beside the form that has it, with its status."""
         result: Result | None = None
-        error: CalculationError | InvalidInputError | None = None
+        error = ""
+        position: int | None = None
         if expression:
             try:
                 result = _calculate(_from_texts(expression, digits))
-            except (CalculationError, InvalidInputError) as raised:
-                error = raised
+            except CalculationError as raised:
+                error, position = str(raised), raised.position
+            except InvalidInputError as raised:
+                error = "; ".join(f"{f.where.strip('/')} {f.message}" for f in raised.faults)
+            if error:
                 self.set_status(422)
         self.render(
             "calculator.html",
@@ -63,7 +67,7 @@ class CalculatorHandler(AppHandler):
             max_digits=MAX_RESULT_DIGITS,
             result=result,
             error=error,
-            position=getattr(error, "position", None),
+            position=position,
         )
 
 

@@ -18,7 +18,9 @@ from app.errors import (
     MalformedBodyError,
     MediaTypeError,
     StoreError,
+    StoreUnavailableError,
 )
+from app.payload import MAX_FAULTS
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY = {"Retry-After": "1"}
@@ -103,13 +105,13 @@ def _infeasible(error: InfeasibleLoadError, _status: int) -> Problem:
 
 @describe.register
 def _faulty(error: FaultyInputError, _status: int) -> Problem:
-    return Problem(
-        422,
-        "The request is not valid",
-        error.summary,
-        _TYPE + "invalid-input",
-        {"errors": [{"pointer": f.where, "detail": f.message} for f in error.faults]},
-    )
+    shown = error.faults[:MAX_FAULTS]
+    members: dict[str, object] = {
+        "errors": [{"pointer": fault.where, "detail": fault.message} for fault in shown]
+    }
+    if len(shown) < len(error.faults):
+        members["errors_omitted"] = len(error.faults) - len(shown)
+    return Problem(422, "The request is not valid", error.summary, _TYPE + "invalid-input", members)
 
 
 @describe.register
@@ -133,11 +135,13 @@ def _not_ready(error: NotReadyError, _status: int) -> Problem:
 
 
 @describe.register
-def _store(_error: StoreError, _status: int) -> Problem:
+def _store(error: StoreError, _status: int) -> Problem:
+    away = isinstance(error, StoreUnavailableError)
     return Problem(
         503,
         "The visit counter is not available",
-        "Redis, which keeps it, does not answer; everything that needs no counter works",
+        f"Redis, which keeps it, {'does not answer' if away else 'refuses the command'}; "
+        "everything that needs no counter works",
         _TYPE + "store-unavailable",
         headers=_RETRY,
     )

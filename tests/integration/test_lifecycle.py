@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -314,6 +315,99 @@ def test_dev_serves_and_restarts_when_a_file_changes(
             _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     wait_for(lambda: not processes_naming(str(stack.state)), "the end of Redis")
+
+
+def test_proxy_of_the_environment_is_not_asked(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
+    stack.up()
+
+
+def test_files_of_others_in_the_run_folder_stay(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    stack.up()
+    (stack.state / "run" / "precious.txt").write_text("mine")
+    (stack.state / "run" / "folder").mkdir()
+    stack.down()
+    assert (stack.state / "run" / "precious.txt").read_text() == "mine"
+    stack.up()
+
+
+def test_down_from_elsewhere_ends_the_foreground_in_peace(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    with subprocess.Popen(
+        (sys.executable, "-m", "app", "up"),
+        env=stack.environ, cwd=stack.state.parent, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        wait_for(lambda: _healthy(stack), "service", 30)
+        # Only once `up` has let go of the stack may another command take it.
+        wait_for(lambda: stack.run("down").returncode == 0, "the end", 30)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "stopped from elsewhere" in errors
+
+
+def test_dev_and_up_keep_out_of_each_others_way(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    with subprocess.Popen(
+        (sys.executable, "-m", "app", "dev"),
+        env=stack.environ, cwd=stack.state.parent,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            wait_for(lambda: _healthy(stack), "the development server", 20)
+            done = stack.run("up", "-d")
+            assert done.returncode == 1
+            assert "in hand" in done.stderr
+            assert stack.counter() == 1, "its Redis was left alone"
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def test_full_disk_does_not_stop_the_service(make_stack: Callable[..., Stack]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a small file system")
+    stack = make_stack()
+    stack.state.mkdir()
+    subprocess.run(
+        ("/bin/mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(stack.state)),
+        check=True,
+    )
+    try:
+        stack.up()
+        with contextlib.suppress(OSError), (stack.state / "filler").open("wb", 0) as filler:
+            while True:
+                filler.write(b"0" * 4096)
+        first = stack.pid("web/0")
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: not psutil.pid_exists(first), "the end of the worker")
+        assert [stack.get("/health", timeout=5).status_code for _ in range(20)] == [200] * 20
+        (stack.state / "filler").unlink()
+        wait_for(lambda: stack.counter() > 0, "the counter", 20)
+        stack.down()
+    finally:
+        subprocess.run(("/bin/umount", "--lazy", str(stack.state)), check=True)
+
+
+def test_status_names_what_outlived_the_stack(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    stack.up()
+    supervisord, nginx = stack.pid("supervisord"), stack.pid("nginx")
+    # Both at once: Nginx's workers cannot learn that their master is dead.
+    os.kill(supervisord, signal.SIGKILL)
+    os.kill(nginx, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(nginx) or not _lives(nginx), "their end")
+    left = stack.status()["leftovers"]
+    assert left["nginx"]
+    assert stack.run("down").returncode == 0
+    assert stack.status()["leftovers"] == {}
+    assert not any(psutil.pid_exists(pid) and _lives(pid) for pid in left["nginx"])
+
+
+def _lives(pid: int) -> bool:
+    return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_free_ports_are_really_free() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import pytest
 
-from tests.support import Stack, wait_for
+from tests.support import Stack, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,14 +20,19 @@ if TYPE_CHECKING:
 
 
 class Traffic:
-    """Requests one after the other, until told to stop; remembers what failed."""
+    """Requests one after the other, until told to stop; remembers what failed.
 
-    def __init__(self, url: str) -> None:
+    Half of the senders keep their connection and half of them POST, which Nginx may not send twice.
+    """
+
+    def __init__(self, url: str, senders: int = 4) -> None:
         self.url = url
         self.answers = 0
         self.failures: list[str] = []
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(kept,)) for kept in (0, 1)]
+        self._threads = [
+            threading.Thread(target=self._send, args=(n % 2, n // 2 % 2)) for n in range(senders)
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -35,16 +44,20 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
-    def _send(self, kept_alive: int) -> None:
+    def _send(self, kept_alive: int, posts: int) -> None:
         limits = httpx.Limits(max_keepalive_connections=kept_alive)
-        with httpx.Client(limits=limits) as client:
+        with httpx.Client(limits=limits, timeout=20) as client:
             while not self._stop.is_set():
                 try:
-                    answer = client.get(self.url)
+                    answer = (
+                        client.post(self.url + "/calculator", json={"expression": "6*7"})
+                        if posts
+                        else client.get(self.url + "/health")
+                    )
                     if answer.status_code == 200:
                         self.answers += 1
                     else:
-                        self.failures.append(str(answer.status_code))
+                        self.failures.append(f"{answer.request.method} {answer.status_code}")
                 except httpx.HTTPError as error:
                     self.failures.append(repr(error))
 
@@ -55,7 +68,7 @@ def test_reload_replaces_every_worker_and_fails_no_request(
     stack = make_stack()
     stack.up()
     before, master = stack.status(), stack.pid("web")
-    with Traffic(stack.url + "/health") as traffic:
+    with Traffic(stack.url) as traffic:
         for _ in range(3):
             done = stack.run("reload")
             assert done.returncode == 0, done.stderr
@@ -89,7 +102,7 @@ def test_code_that_is_not_fit_is_refused_and_the_old_goes_on(
     stack.up()
     pids = [stack.pid(f"web/{slot}") for slot in (0, 1)]
     good = (checkout / module).read_text()
-    with Traffic(stack.url + "/health") as traffic:
+    with Traffic(stack.url) as traffic:
         with (checkout / module).open("a") as file:
             file.write(fault + "\n")
         done = stack.run("reload")
@@ -109,7 +122,7 @@ def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(
     pids = [stack.pid(f"web/{slot}") for slot in (0, 1)]
     serving = checkout / "app" / "serving.py"
     good = serving.read_text()
-    with Traffic(stack.url + "/health") as traffic:
+    with Traffic(stack.url) as traffic:
         serving.write_text(good.replace("context.notify_ready()", "await stopping.wait()"))
         done = stack.run("reload")
         assert done.returncode == 1
@@ -126,16 +139,12 @@ def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(
 def test_changed_settings_take_effect_and_those_of_up_are_kept(
     make_stack: Callable[..., Stack],
 ) -> None:
-    stack = make_stack()
-    file = stack.state.parent / "settings.env"
-    file.write_text("ENVIRONMENT=FIRST\nWORKERS=1\n")
-    del stack.settings["WORKERS"]
-    stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    stack, file = stack_with_file(make_stack, "ENVIRONMENT=FIRST\nWORKERS=1\n", "WORKERS")
     stack.up()
     assert stack.get("/metadata").json()["environment"] == "FIRST"
     for workers in (3, 2):
         file.write_text(f"ENVIRONMENT=WITH-{workers}\nWORKERS={workers}\n")
-        with Traffic(stack.url + "/health") as traffic:
+        with Traffic(stack.url) as traffic:
             # The port was given by the environment of `up`; a reload from elsewhere keeps it.
             done = stack.run("reload", PORT="1")
         assert done.returncode == 0, done.stderr
@@ -145,11 +154,111 @@ def test_changed_settings_take_effect_and_those_of_up_are_kept(
         assert sum(name.startswith("web/") for name in names) == workers
 
 
-def test_wrong_settings_do_not_reload(make_stack: Callable[..., Stack]) -> None:
+def stack_with_file(make_stack: Callable[..., Stack], text: str, *own: str) -> tuple[Stack, Path]:
+    """A stack whose settings are in a file that the test may change; `own` are left to the file."""
     stack = make_stack()
     file = stack.state.parent / "settings.env"
-    file.write_text("ENVIRONMENT=FIRST\n")
+    file.write_text(text)
+    for name in own:
+        del stack.settings[name]
     stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    return stack, file
+
+
+def test_settings_of_a_refused_reload_take_effect_with_the_next(
+    make_stack: Callable[..., Stack], checkout: Path
+) -> None:
+    old, new = free_port(), free_port()
+    stack, file = stack_with_file(make_stack, f"PORT={old}\n", "PORT")
+    stack.root = checkout
+    stack.url = f"http://127.0.0.1:{old}"
+    stack.up()
+    template = checkout / "app" / "web" / "templates" / "home.html"
+    good = template.read_text()
+    template.write_text(good + "{% if %}")
+    file.write_text(f"PORT={new}\n")
+    assert stack.run("reload").returncode == 1
+    assert stack.get("/health").status_code == 200
+    template.write_text(good)
+    done = stack.run("reload")
+    assert done.returncode == 0, done.stderr
+    assert httpx.get(f"http://127.0.0.1:{new}/health").status_code == 200
+
+
+def test_reload_to_a_port_in_use_is_refused(make_stack: Callable[..., Stack]) -> None:
+    old = free_port()
+    stack, file = stack_with_file(make_stack, f"PORT={old}\n", "PORT")
+    stack.url = f"http://127.0.0.1:{old}"
+    stack.up()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        file.write_text(f"PORT={other.getsockname()[1]}\n")
+        done = stack.run("reload")
+    assert done.returncode == 1
+    assert "is in use by" in done.stderr
+    assert stack.get("/health").status_code == 200
+
+
+def test_workers_may_shrink_and_grow_and_a_refused_growth_harms_nothing(
+    make_stack: Callable[..., Stack], checkout: Path
+) -> None:
+    stack, file = stack_with_file(make_stack, "WORKERS=4\n", "WORKERS")
+    stack.root = checkout
+    stack.up()
+    file.write_text("WORKERS=2\n")
+    assert stack.run("reload").returncode == 0
+    wait_for(
+        lambda: (
+            sorted(path.name for path in (stack.state / "run").glob("worker-*.sock"))
+            == ["worker-0.sock", "worker-1.sock"]
+        ),
+        "the end of the surplus sockets",
+    )
+    template = checkout / "app" / "web" / "templates" / "home.html"
+    good = template.read_text()
+    template.write_text(good + "{% if %}")
+    file.write_text("WORKERS=3\n")
+    assert stack.run("reload").returncode == 1
+    assert [stack.get("/health", timeout=2).status_code for _ in range(12)] == [200] * 12
+    template.write_text(good)
+    assert stack.run("reload").returncode == 0
+    assert [stack.get("/health", timeout=2).status_code for _ in range(12)] == [200] * 12
+    assert len(worker_pids(stack.status())) == 3
+
+
+def test_reloads_asked_for_at_once_all_take_place(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    stack.up()
+    before = stack.status()["generation"]
+    with ThreadPoolExecutor(3) as threads:
+        done = list(threads.map(lambda _: stack.run("reload"), range(3)))
+    assert [one.returncode for one in done] == [0, 0, 0], [one.stderr for one in done]
+    assert stack.status()["generation"] == before + 3
+
+
+def test_old_worker_that_dies_during_a_reload_leaves_one_worker_a_slot(
+    make_stack: Callable[..., Stack], checkout: Path
+) -> None:
+    stack = make_stack()
+    stack.root = checkout
+    stack.up()
+    serving = checkout / "app" / "serving.py"
+    marker = "stopping = _stop_event(signal.SIGTERM)\n"
+    text = serving.read_text()
+    assert marker in text
+    serving.write_text(text.replace(marker, f"{marker}        await asyncio.sleep(1.5)\n", 1))
+    with ThreadPoolExecutor(1) as thread:
+        victim = stack.pid("web/0")
+        reload = thread.submit(stack.run, "reload")
+        wait_for(lambda: stack.status()["reload"] == "under way", "the new workers", 20)
+        os.kill(victim, signal.SIGKILL)
+        assert reload.result().returncode == 0
+    names = [p["name"] for p in stack.status()["processes"] if p["name"].startswith("web/")]
+    assert sorted(set(names)) == ["web/0", "web/1"]
+    wait_for(lambda: len(worker_pids(stack.status())) == 2, "one worker a slot")
+
+
+def test_wrong_settings_do_not_reload(make_stack: Callable[..., Stack]) -> None:
+    stack, file = stack_with_file(make_stack, "ENVIRONMENT=FIRST\n")
     stack.up()
     file.write_text("ENVIRONMENT=$$$\n")
     done = stack.run("reload")

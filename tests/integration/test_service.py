@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,41 @@ class TestMethodsAndErrors:
         assert found["worker"] in {0, 1}
         assert found["duration_ms"] > 0
         wait_for(lambda: identifier in service.log("nginx"), "the line of Nginx")
+
+    def test_error_of_nginx_is_logged_as_it_was_asked(self, service: Stack) -> None:
+        page = service.get("/", headers=HTML).text
+        path = re.findall(r'href="(/static/[^"]+css)"', page)[0]
+        answer = service.post(path, content=b"x")
+        assert answer.status_code == 405
+        assert problem(answer)["title"] == "Method Not Allowed"
+        identifier = answer.headers["X-Request-ID"]
+        wait_for(lambda: identifier in service.log("nginx"), "the line of Nginx")
+        (line,) = [text for text in service.log("nginx").splitlines() if identifier in text]
+        assert (json.loads(line)["method"], json.loads(line)["path"]) == (
+            "POST",
+            "/static/none.css",
+        )
+
+    def test_header_that_is_too_large_is_a_problem(self, service: Stack) -> None:
+        answer = service.get("/health", headers={"X-Large": "x" * 40_000})
+        assert answer.status_code == 431
+        problem(answer)
+
+    def test_request_without_a_host_is_answered(self, service: Stack) -> None:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
+            connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"OK\n")
+
+    def test_answer_to_a_million_faults_is_short(self, service: Stack) -> None:
+        body = b'{"load": 1, "fuels": 1, "powerplants": [' + b"1," * 900_000 + b"1]}"
+        begun = time.monotonic()
+        answer = service.post("/productionplan", content=body, headers=JSON, timeout=30)
+        assert answer.status_code == 422
+        assert len(answer.content) < 100_000
+        assert "the first" in problem(answer)["detail"]
+        assert time.monotonic() - begun < 10
 
     def test_client_cannot_choose_the_request_id(self, service: Stack) -> None:
         answer = service.get("/health", headers={"X-Request-ID": "chosen-by-client"})

@@ -103,7 +103,7 @@ def test_lanes_against_lists(losses: list[int], data: st.DataObject) -> None:
     high = data.draw(st.integers(low, 8))
     rate = data.draw(st.integers(0, 6))
     count = len(losses)
-    lanes = Lanes(50, 10)
+    lanes = Lanes(50)
     packed = sum(loss << (index * lanes.bits) for index, loss in enumerate(losses))
 
     def least(options: list[int]) -> int:
@@ -118,6 +118,32 @@ def test_lanes_against_lists(losses: list[int], data: st.DataObject) -> None:
         moves = [*range(high - low + 1), high]
         lost = [losses[place + n] + n * rate for n in moves if place + n < count]
         assert min(less(place), 51) == least(lost)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=20, max_size=60),
+    st.integers(1, 9),
+)
+def test_lanes_never_overflow(moves: list[tuple[int, bool]], budget: int) -> None:
+    count = 6
+    lanes = Lanes(budget)
+    expected = [0] + [budget + 1] * (count - 1)
+    packed = sum(loss << (index * lanes.bits) for index, loss in enumerate(expected))
+    for steps, up in moves:
+        rate = budget // steps  # as dear as is allowed
+        move = lanes.with_output if up else lanes.with_less
+        packed = move(packed, count, (steps if up else 0, steps), rate)
+        shift = -steps if up else steps
+        expected = [
+            min(loss, expected[place + shift] + steps * rate)
+            if 0 <= place + shift < count
+            else loss
+            for place, loss in enumerate(expected)
+        ]
+        read = lanes.reader(packed, count)
+        assert [min(read(place), budget + 1) for place in range(count)] == [
+            min(loss, budget + 1) for loss in expected
+        ]
 
 
 def even_sizes(rng: random.Random, count: int, largest: int) -> list[Plant]:

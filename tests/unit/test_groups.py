@@ -13,17 +13,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
 import pytest
 
 from app.stack import groups, launch
-from app.stack.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from app.stack.groups import Group
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 20.0
@@ -38,7 +39,7 @@ class Program:
 
     def __init__(self, folder: Path, name: str, script: str) -> None:
         self._process = subprocess.Popen(
-            launch.argv(folder, name, ("/bin/sh", "-c", script), detached=True),
+            launch.argv(folder, name, ("/bin/sh", "-c", script), parent=0),
             cwd=ROOT,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
@@ -133,8 +134,10 @@ def test_record_says_which_process_it_was_and_when_it_started(tmp_path: Path) ->
     groups.record_own(tmp_path, "web")
     group = group_of(tmp_path, "web")
     assert (group.pgid, group.user, group.starts) == (os.getpid(), os.getuid(), 1)
-    assert group.started == pytest.approx(psutil.Process().create_time(), abs=0.01)
-    assert group.boot == pytest.approx(psutil.boot_time(), abs=1)
+    assert group.started == pytest.approx(time.time(), abs=60)
+    since_boot = psutil.Process().create_time() - psutil.boot_time()
+    assert group.ticks / os.sysconf("SC_CLK_TCK") == pytest.approx(since_boot, abs=1)
+    assert len(group.boot) == 36
     assert [path.name for path in tmp_path.iterdir()] == ["web.group"]
 
 
@@ -208,7 +211,9 @@ def test_sweep_does_not_wait_for_a_parent_that_reaps_nobody(
 ) -> None:
     # So are the orphans of a container whose first process is no init.
     leader = psutil.Process(parent_that_reaps_nobody.pid).children()[0]
-    group = Group(leader.pid, psutil.boot_time(), leader.create_time(), os.getuid())
+    groups.record_own(tmp_path, "web")
+    ticks = groups.start_ticks(leader.pid)
+    group = msgspec.structs.replace(group_of(tmp_path, "web"), pgid=leader.pid, ticks=ticks)
     write(tmp_path, "web", group)
     before = time.monotonic()
     assert groups.sweep(tmp_path, "web") == [leader.pid]
@@ -238,17 +243,11 @@ def test_group_without_anybody_left_sweeps_nothing(
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"started": -100.0},
-        {"started": 100.0},
-        {"boot": -3600.0},
-        {"boot": 3600.0},
-        {"user": 1},
-    ],
-    ids=["pid used again", "pid used before", "boot before", "boot after", "other user"],
+    [{"ticks": -100}, {"ticks": 100}, {"boot": "another"}, {"user": 1}],
+    ids=["pid used again", "pid used before", "another boot", "other user"],
 )
 def test_stale_record_sweeps_nothing(
-    tmp_path: Path, start: Callable[[str, str], Program], change: dict[str, float]
+    tmp_path: Path, start: Callable[[str, str], Program], change: dict[str, Any]
 ) -> None:
     stranger = start("web", LEADER_WITH_CHILD)
     right = group_of(tmp_path, "web")
@@ -257,3 +256,21 @@ def test_stale_record_sweeps_nothing(
     assert groups.sweep(tmp_path, "web") == []
     assert is_alive(stranger.pid)
     assert is_alive(stranger.told)
+
+
+def test_clock_that_is_set_does_not_hide_what_is_left(
+    tmp_path: Path, start: Callable[[str, str], Program]
+) -> None:
+    program = start("web", LEADER_WITH_CHILD)
+    group = group_of(tmp_path, "web")
+    write(tmp_path, "web", msgspec.structs.replace(group, started=group.started + 3600))
+    assert set(groups.sweep(tmp_path, "web")) == {program.pid, program.told}
+
+
+def test_program_whose_parent_died_first_does_not_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        launch.argv(tmp_path, "web", ("/bin/echo", "started"), parent=1),
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the parent died first" in done.stderr

@@ -134,15 +134,22 @@ def test_redis_of_another_machine_is_used_even_when_it_does_not_answer(folders: 
 
 def test_decision_for_an_outer_redis_stays_when_it_goes_away(folders: Layout) -> None:
     with answering(PONG) as port:
-        assert not redis.is_managed(settings(port), folders)
+        redis.decide(settings(port), folders)
     assert not redis.is_managed(settings(port), folders)
 
 
 def test_decision_for_an_own_redis_stays_when_another_comes(folders: Layout) -> None:
     port = unused_port()
-    assert redis.is_managed(settings(port), folders)
+    redis.decide(settings(port), folders)
     with answering(PONG, port):
         assert redis.is_managed(settings(port), folders)
+
+
+def test_question_without_a_decision_decides_nothing(folders: Layout) -> None:
+    port = unused_port()
+    assert redis.is_managed(settings(port), folders)
+    with answering(PONG, port):
+        assert not redis.is_managed(settings(port), folders)
 
 
 def test_another_address_is_decided_anew(folders: Layout) -> None:
