@@ -366,12 +366,16 @@ class Master:
             self._check = None
 
     def _fail_reload(self, reason: str) -> None:
-        """Stop what is new; what is old has not been touched and goes on."""
+        """Stop what is new, if anything is yet; what is old has not been touched and goes on."""
+        if self._state.reload == UNDER_WAY:
+            self._stop_new_workers()
         self._state.reload = f"failed: {reason}"
         self._log.error("reload failed; the old workers go on", reason=reason)
+
+    def _stop_new_workers(self) -> None:
+        """Stop the new worker of each slot that still has its old one, or that was not there."""
         old = {c.slot for c in self._state.children if c.generation < self._state.generation}
         for child in self._state.children:
-            # A slot that lost its old worker meanwhile keeps the new one, if there were others.
             is_extra = child.slot >= self._state.slots_before_reload
             if child.generation == self._state.generation and (child.slot in old or is_extra):
                 self._stop(child)
@@ -394,6 +398,7 @@ class Master:
             os.execve(self._options.exec_argv[0], self._options.exec_argv, environment)  # noqa: S606
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            self._state.reload = "checking"  # nothing is new yet
             self._fail_reload(f"{self._options.exec_argv[0]} cannot be executed: {error.strerror}")
 
 

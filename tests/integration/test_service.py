@@ -173,7 +173,7 @@ class TestMethodsAndErrors:
         (line,) = [text for text in service.log("nginx").splitlines() if identifier in text]
         assert (json.loads(line)["method"], json.loads(line)["path"]) == (
             "POST",
-            "/static/none.css",
+            path,
         )
 
     def test_header_that_is_too_large_is_a_problem(self, service: Stack) -> None:

@@ -121,8 +121,8 @@ def test_lanes_against_lists(losses: list[int], data: st.DataObject) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=20, max_size=60),
-    st.integers(1, 9),
+    st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=20),
+    st.integers(1, 99),
 )
 def test_lanes_never_overflow(moves: list[tuple[int, bool]], budget: int) -> None:
     count = 6
