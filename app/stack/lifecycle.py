@@ -238,19 +238,18 @@ def _start_supervisord(
     plan: Plan, environ: Mapping[str, str], *, detached: bool
 ) -> subprocess.Popen[bytes]:
     command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(plan.supervisord_conf))
-    with (plan.layout.logs / f"{SUPERVISORD}.log").open("ab") as log:
-        return subprocess.Popen(
-            launch.argv(
-                plan.layout.run, SUPERVISORD, command, parent=0 if detached else os.getpid()
-            ),
-            stdin=subprocess.DEVNULL,
-            # supervisord logs to its file by itself; only what goes wrong before comes this way.
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            cwd=plan.layout.state,
-            env={**environ, "PYTHONPATH": _python_path(plan.layout, environ)},
-            start_new_session=True,
-        )
+    parent = 0 if detached else os.getpid()
+    return subprocess.Popen(
+        launch.argv(plan.layout.run, SUPERVISORD, command, parent=parent),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        # supervisord logs to its file by itself. When it cannot, on a full disk, it complains on
+        # standard error, and ends if that fails too.
+        stderr=subprocess.DEVNULL,
+        cwd=plan.layout.state,
+        env={**environ, "PYTHONPATH": _python_path(plan.layout, environ)},
+        start_new_session=True,
+    )
 
 
 def _python_path(layout: Layout, environ: Mapping[str, str]) -> str:

@@ -64,9 +64,7 @@ def _rigid(number: int, rng: random.Random, size: int) -> Plant:
 def _total(plants: list[Plant], fuels: Fuels) -> int:
     """What all plants deliver together at the most, in steps."""
     wind = Decimal(fuels.wind) / 10
-    return sum(
-        int(Decimal(p.pmax) * (wind if p.kind is Kind.WINDTURBINE else 10)) for p in plants
-    )
+    return sum(int(Decimal(p.pmax) * (wind if p.kind is Kind.WINDTURBINE else 10)) for p in plants)
 
 
 def _within(
@@ -233,9 +231,7 @@ def _wind_and_gas(rng: random.Random, count: int) -> Problem:
     for n in range(count):
         if n % 2:
             high = rng.randrange(100, 3000)
-            plants.append(
-                Plant(f"wind{n}", Kind.WINDTURBINE, Decimal(1), Decimal(0), _dec(high))
-            )
+            plants.append(Plant(f"wind{n}", Kind.WINDTURBINE, Decimal(1), Decimal(0), _dec(high)))
         else:
             high = rng.randrange(500, 4000)
             plants.append(_gas(n, _dec(rng.randrange(30, 62), 2), high * 6 // 10, high))

@@ -395,9 +395,10 @@ def test_status_names_what_outlived_the_stack(make_stack: Callable[..., Stack]) 
     stack = make_stack()
     stack.up()
     supervisord, nginx = stack.pid("supervisord"), stack.pid("nginx")
-    # Both at once: Nginx's workers cannot learn that their master is dead.
-    os.kill(supervisord, signal.SIGKILL)
+    # Both at once: Nginx's workers cannot learn of it, and nobody starts another master.
+    os.kill(supervisord, signal.SIGSTOP)
     os.kill(nginx, signal.SIGKILL)
+    os.kill(supervisord, signal.SIGKILL)
     wait_for(lambda: not psutil.pid_exists(nginx) or not _lives(nginx), "their end")
     left = stack.status()["leftovers"]
     assert left["nginx"]
