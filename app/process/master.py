@@ -269,12 +269,22 @@ class Master:
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
         for child in self._state.children:
-            if child.deadline is not None and child.deadline <= now:
-                self._log.warning(
-                    "worker killed", slot=child.slot, pid=child.pid, late_in=child.state
-                )
+            if child.deadline is None or child.deadline > now:
+                continue
+            self._log.warning("worker late", slot=child.slot, pid=child.pid, late_in=child.state)
+            if child.state == "starting":
+                self._give_up_start(child)
+            else:
                 child.deadline = None
                 _kill(child.pid, signal.SIGKILL)
+
+    def _give_up_start(self, child: Child) -> None:
+        """Stop a worker that is not ready in time; it may serve already, so it drains as any."""
+        if child.generation == self._state.generation and self._state.reload == UNDER_WAY:
+            self._fail_reload(f"new worker {child.slot} was not ready in time")
+        if child.state == "starting":  # nothing else serves its slot
+            self._stop(child)
+            self._note_end(child, "was not ready in time")
 
     def _reap(self) -> None:
         for child in list(self._state.children):
@@ -295,6 +305,10 @@ class Master:
             self._fail_reload(f"new worker {child.slot} {how}")
             if child.slot >= self._state.slots_before_reload:
                 return
+        self._note_end(child, how)
+
+    def _note_end(self, child: Child, how: str) -> None:
+        """Count an end that nobody asked for, and have the slot served anew."""
         slot = self._state.slots[child.slot]
         slot.restarts += 1
         slot.last_exit = how

@@ -111,7 +111,7 @@ def test_package_whose_hash_is_not_the_locked_one_is_refused(clone: Clone, tmp_p
 def test_no_new_enough_python_is_said_with_the_next_step(clone: Clone, tmp_path: Path) -> None:
     only = tmp_path / "bin"
     only.mkdir()
-    for tool in ("sh", "dirname", "cat", "cksum", "grep", "flock", "rm"):
+    for tool in ("sh", "dirname", "cat", "cksum", "grep", "flock", "rm", "readlink"):
         found = shutil.which(tool)
         assert found is not None
         (only / tool).symlink_to(found)
