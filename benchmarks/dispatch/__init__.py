@@ -1,5 +1,6 @@
-"""The dispatch solver against HiGHS: the same problems, one after the other in one process.
+"""Problems for the dispatch solver, and HiGHS on the same problems.
 
-`./run bench dispatch` measures and writes a report; see `app/dispatch/EXACTNESS.md` for why the
-answers may be compared to the last cent.
+`families` draws ordinary and hostile fleets, `highs` states them to HiGHS in the two ways that its
+users do. Nothing here measures yet. `app/dispatch/EXACTNESS.md` says why answers may be compared to
+the last cent.
 """
