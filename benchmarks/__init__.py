@@ -1,0 +1,8 @@
+"""What is measured of Windlass, and how: `./run bench COMMAND`.
+
+    dispatch    the solver of production plans beside HiGHS, on the same problems
+    peers       the whole service beside other Python servers, on the same load
+
+Every figure is a comparison: what is compared runs in turns, in one session of measurement, since
+a machine is not as fast now as it was a minute ago. Nothing here is imported by the product.
+"""

@@ -1,0 +1,1 @@
+"""Other Python servers, with the same handlers on the same load."""
