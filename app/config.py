@@ -65,6 +65,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class HttpEngine(StrEnum):
+    """What speaks HTTP in a worker."""
+
+    WINDLASS = "windlass"
+    STOCK = "stock"
+
+
 class _WrongValueError(Exception):
     """A value is not allowed; the message says what is."""
 
@@ -262,6 +269,14 @@ class Settings:
     )
     max_body_bytes: int = _variable(
         "2097152", *_integer(1024, 1 << 30), "Largest request body; more is answered 413"
+    )
+    http_engine: HttpEngine = _variable(
+        "windlass",
+        *_choice(HttpEngine),
+        "What speaks HTTP in a worker: Windlass' engine, or stock Tornado",
+    )
+    access_log: bool = _variable(
+        "yes", *_switch(), "Whether a worker writes a line for each request, beside Nginx's own"
     )
     start_timeout_s: int = _variable(
         "30", *_integer(1, 600), "Seconds a worker may take to become ready"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from app import log
+from app.config import HttpEngine
 from app.planning import PlanningDesk
 from app.process.sockets import listen_tcp
-from app.server import StockServer
+from app.server import make_server
 from app.store import RedisStore
 from app.web import make_application
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from app.config import Secret, Settings
     from app.identity import Identity
     from app.process import WorkerContext
+    from app.server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +90,15 @@ class Service:
     @contextlib.asynccontextmanager
     async def _running(
         self, listeners: list[socket.socket], stopping: asyncio.Event, *, behind_proxy: bool
-    ) -> AsyncIterator[StockServer]:
+    ) -> AsyncIterator[Server]:
         store = self.make_store()
-        server = StockServer(
+        server = make_server(
             self.make_application(store, stopping.is_set),
+            stock=self.settings.http_engine is HttpEngine.STOCK,
             max_body_bytes=self.settings.max_body_bytes,
             behind_proxy=behind_proxy,
         )
-        server.listen(listeners)
+        server.add_sockets(listeners)
         try:
             yield server
         finally:

@@ -2,8 +2,73 @@
 
 A server here takes a Tornado application and listening sockets, and can drain: it stops accepting,
 finishes what is under way, tells kept-alive clients to go elsewhere, and says whether all was done.
+
+The way of a request::
+
+    engine          accepts connections; the public `HTTPServer`
+      connection    one client: requests in, one at a time, responses out in order
+        reading     bytes -> requests, by llhttp
+        exchange    one request and its response: Tornado's `HTTPConnection`
+      headers       header fields in and out
+      context       who the client is
+      handover      a socket on its way to stock Tornado, for upgrades
+    stock           Tornado's own server, drainable
+    application     Tornado's `Application` with a shorter way to a handler
+    prepared        a response put together beforehand
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from app.server.application import Application
+from app.server.engine import HTTPServer
+from app.server.prepared import Prepared, date_of
 from app.server.stock import StockServer
 
-__all__ = ["StockServer"]
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+
+    from tornado import web
+
+__all__ = [
+    "Application",
+    "HTTPServer",
+    "Prepared",
+    "Server",
+    "StockServer",
+    "date_of",
+    "make_server",
+]
+
+
+class Server(Protocol):
+    """What serves an application, whichever engine it is."""
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Begin to accept on listening sockets; needs a running event loop."""
+
+    async def drain(self, timeout_s: float) -> int:
+        """Stop, letting requests finish; returns how many connections were cut after the time."""
+
+
+def make_server(
+    application: web.Application, *, stock: bool, max_body_bytes: int, behind_proxy: bool
+) -> Server:
+    """A server for an application.
+
+    Args:
+        application: what answers.
+        stock: whether Tornado's own server is wanted rather than the engine.
+        max_body_bytes: a larger request body is refused.
+        behind_proxy: whether the client's address is what `X-Real-IP` says.
+    """
+    if stock:
+        return StockServer(application, max_body_bytes=max_body_bytes, behind_proxy=behind_proxy)
+    return HTTPServer(
+        application,
+        max_body_size=max_body_bytes,
+        max_buffer_size=max_body_bytes + 65536,
+        xheaders=behind_proxy,
+    )

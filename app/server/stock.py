@@ -19,6 +19,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
 
     from tornado.concurrent import Future
     from tornado.httputil import (
@@ -51,9 +52,9 @@ class StockServer:
             xheaders=behind_proxy,
         )
 
-    def listen(self, listeners: list[socket.socket]) -> None:
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Begin to accept; needs a running event loop."""
-        self._server.add_sockets(listeners)
+        self._server.add_sockets(sockets)
 
     async def drain(self, timeout_s: float) -> int:
         """Stop accepting and return when every connection is closed, or at the latest in time.

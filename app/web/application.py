@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tornado.routing import URLSpec
-from tornado.web import Application
 
+from app.log import AccessLog
+from app.server import Application
 from app.web import calculator, health, home, productionplan, static_files
 from app.web.assets import Assets
-from app.web.handler import NotFoundHandler, Services, log_access
+from app.web.fixed import FixedAnswer
+from app.web.handler import JSON, PLAIN_TEXT, NotFoundHandler, Services, access_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,9 @@ def make_application(
 ) -> Application:
     """The application of one worker, ready to be served."""
     assets = Assets(STATIC_FOLDER)
-    services = {"services": Services(settings, identity, store, plans, assets, is_draining)}
+    made = Services(settings, identity, store, plans, assets, is_draining)
+    services = {"services": made}
+    log_access = AccessLog().write if settings.access_log else _say_nothing
     return Application(
         [
             URLSpec(r"/", home.HomeHandler, services),
@@ -46,9 +50,17 @@ def make_application(
             URLSpec(r"/productionplan", productionplan.ProductionPlanHandler, services),
             URLSpec(r"/static/([^/]+)", static_files.StaticHandler, services),
         ],
+        shortcuts={
+            "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, log_access),
+            "/metadata": FixedAnswer(JSON, health.metadata_of(made), log_access),
+        },
         default_handler_class=NotFoundHandler,
         default_handler_args=services,
-        log_function=log_access,
+        log_function=access_logger(log_access),
         template_path=str(FOLDER / "templates"),
         compiled_template_cache=True,
     )
+
+
+def _say_nothing(**_line: object) -> None:
+    """Write no access line."""

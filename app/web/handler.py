@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
+from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, RequestHandler
 
 from app import log
 from app.errors import AppError
+from app.server import date_of
 from app.web import problems
 from app.web.negotiation import prefers_html
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 LONGEST_ACCEPT = 1024
+JSON = "application/json"
+PLAIN_TEXT = "text/plain; charset=utf-8"
+COMMON_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""What every response carries unless its handler says otherwise: it is not cached nor sniffed."""
 _JSON = msgspec.json.Encoder()
 
 
@@ -39,6 +46,16 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Return once the store has answered."""
+
+
+class LogAccess(Protocol):
+    """Writes the access line of one request."""
+
+    def __call__(
+        self, *, request_id: str, method: str, path: str, status: int, duration_s: float,
+        remote: str,
+    ) -> None:  # fmt: skip
+        """As `app.log.AccessLog.write`."""
 
 
 class PlanDesk(Protocol):
@@ -86,14 +103,18 @@ class AppHandler(RequestHandler):
         """Take the services; called by Tornado for each request."""
         self.services = services
 
-    def set_default_headers(self) -> None:
-        """Give each response its request id, and keep it from being cached or sniffed."""
-        given = self.request.headers.get("X-Request-ID", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        self.set_header("X-Request-ID", self.request_id)
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.clear_header("Server")
+    def clear(self) -> None:
+        """Begin the response anew, with the headers that each has."""
+        self.request_id = request_id_of(self.request.headers)
+        self._headers = HTTPHeaders()
+        self._headers["Content-Type"] = "text/html; charset=UTF-8"
+        self._headers["Date"] = date_of(int(time.time()))
+        for name, value in COMMON_HEADERS.items():
+            self._headers[name] = value
+        self._headers["X-Request-ID"] = self.request_id
+        self._write_buffer = []
+        self._status_code = 200
+        self._reason = "OK"
 
     def head(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
         """Answer as GET would; Tornado leaves the body out."""
@@ -102,6 +123,10 @@ class AppHandler(RequestHandler):
     def compute_etag(self) -> None:
         """No entity tags: nothing dynamic here is worth a hash for each response."""
 
+    def check_etag_header(self) -> bool:
+        """Whether the client has this entity already; without a tag there is nothing to compare."""
+        return "Etag" in self._headers and super().check_etag_header()
+
     def prefers_html(self, alternative: str = "application/json") -> bool:
         """Whether the client would rather have HTML than `alternative`."""
         self.set_header("Vary", "Accept")
@@ -109,15 +134,18 @@ class AppHandler(RequestHandler):
         # Negotiation remembers headers that it has seen; nobody may fill its memory.
         return len(accept) <= LONGEST_ACCEPT and prefers_html(accept, alternative)
 
-    def finish_json(self, value: object, media_type: str = "application/json") -> None:
-        """Answer with `value` as JSON."""
+    def finish_as(self, media_type: str, body: bytes) -> None:
+        """Answer with a body that is encoded already."""
         self.set_header("Content-Type", media_type)
-        self.finish(_JSON.encode(value))
+        self.finish(body)
+
+    def finish_json(self, value: object, media_type: str = JSON) -> None:
+        """Answer with `value` as JSON."""
+        self.finish_as(media_type, _JSON.encode(value))
 
     def finish_text(self, text: str) -> None:
         """Answer with plain text."""
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(text)
+        self.finish_as(PLAIN_TEXT, text.encode())
 
     def get_template_namespace(self) -> dict[str, Any]:
         """Add what the templates use on every page."""
@@ -174,18 +202,28 @@ class NotFoundHandler(AppHandler):
 NotFoundHandler.SUPPORTED_METHODS = RequestHandler.SUPPORTED_METHODS
 
 
-def log_access(handler: RequestHandler) -> None:
-    """Write the request's one access line."""
-    request = handler.request
-    log.get().info(
-        "request",
-        request_id=getattr(handler, "request_id", ""),
-        method=request.method,
-        path=request.path,
-        status=handler.get_status(),
-        duration_ms=round(request.request_time() * 1000, 2),
-        remote=request.remote_ip,
-    )
+def request_id_of(headers: HTTPHeaders) -> str:
+    """The id that a request brings, if it is one; else a new one."""
+    given = headers.get("X-Request-ID", "")
+    # An id tells requests apart; it guards nothing. Each worker's numbers are seeded on its own.
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+def access_logger(log_access: LogAccess) -> Callable[[RequestHandler], None]:
+    """What Tornado calls when a handler has answered."""
+
+    def write(handler: RequestHandler) -> None:
+        request = handler.request
+        log_access(
+            request_id=getattr(handler, "request_id", ""),
+            method=request.method or "",
+            path=request.path,
+            status=handler.get_status(),
+            duration_s=request.request_time(),
+            remote=request.remote_ip or "",
+        )
+
+    return write
 
 
 def _cause(kwargs: dict[str, Any]) -> BaseException | None:

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import platform
+from typing import TYPE_CHECKING
 
+import msgspec
 import tornado
 
 from app.errors import StoreUnavailableError
 from app.identity import APP_NAME, DESCRIPTION
-from app.web.handler import AppHandler
+from app.web.handler import JSON, PLAIN_TEXT, AppHandler
 from app.web.problems import NotReadyError
+
+if TYPE_CHECKING:
+    from app.web.handler import Services
+
+HEALTHY = b"OK\n"
+
+
+def metadata_of(services: Services) -> bytes:
+    """What this build is and what it runs on, as JSON."""
+    identity = services.identity
+    return msgspec.json.encode(
+        {
+            "app_name": APP_NAME,
+            "version": identity.version,
+            "last_commit_sha": identity.commit,
+            "description": DESCRIPTION,
+            "environment": services.settings.environment,
+            "release": identity.release,
+            "python": platform.python_version(),
+            "tornado": tornado.version,
+        }
+    )
 
 
 class HealthHandler(AppHandler):
@@ -17,7 +41,7 @@ class HealthHandler(AppHandler):
 
     def get(self) -> None:
         """Answer OK."""
-        self.finish_text("OK\n")
+        self.finish_as(PLAIN_TEXT, HEALTHY)
 
 
 class ReadyHandler(AppHandler):
@@ -39,16 +63,4 @@ class MetadataHandler(AppHandler):
 
     def get(self) -> None:
         """Answer with the metadata as JSON."""
-        identity = self.services.identity
-        self.finish_json(
-            {
-                "app_name": APP_NAME,
-                "version": identity.version,
-                "last_commit_sha": identity.commit,
-                "description": DESCRIPTION,
-                "environment": self.services.settings.environment,
-                "release": identity.release,
-                "python": platform.python_version(),
-                "tornado": tornado.version,
-            }
-        )
+        self.finish_as(JSON, metadata_of(self.services))
