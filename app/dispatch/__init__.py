@@ -10,6 +10,7 @@ What calls what::
 
     solver            plants and load in, plan out; the rule among plans of equal cost
       validation      which problems are accepted
+      quantities      all numbers as integers, or a sign that there is a fault to list
       merit           plants -> levels of marginal cost, in integers
       commitment      what each level delivers: the order in which the following are tried
         search        branch and bound over the levels' totals

@@ -6,8 +6,9 @@ the problem as given, in fractions. It cannot tell that no cheaper plan exists; 
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
-from math import ceil, floor
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.dispatch.problem import Kind
@@ -31,56 +32,80 @@ def verify(
     wrong = [
         sentence
         for output in plan.outputs
-        if (sentence := _output_fault(named[output.name], fuels, output.steps))
+        if output.steps and (sentence := _output_fault(named[output.name], fuels, output.steps))
     ]
     delivered = sum(output.steps for output in plan.outputs)
     if Fraction(delivered, 10) != Fraction(load):
         wrong.append(f"the outputs add up to {Fraction(delivered, 10)} MW, not {load} MW")
+    costs = _Costs(fuels, co2=co2)
     return [
         *wrong,
-        *_order_faults(named, fuels, plan, co2=co2),
-        *_cost_faults(named, fuels, plan, co2=co2),
+        *_order_faults(named, plan, costs),
+        *_cost_faults(named, plan, costs),
     ]
 
 
 def _output_fault(plant: Plant, fuels: Fuels, steps: int) -> str | None:
-    """Say why a plant cannot deliver that many steps."""
-    if steps == 0:
-        return None
-    if plant.kind is Kind.WINDTURBINE:
-        blown = floor(Fraction(plant.pmax) * Fraction(fuels.wind) / 100 * 10)
+    """Say why a plant that is on cannot deliver that many steps."""
+    most, scale = plant.pmax.as_integer_ratio()
+    if plant.kind == Kind.WINDTURBINE:
+        wind, wind_scale = fuels.wind.as_integer_ratio()
+        blown = most * wind * 10 // (scale * wind_scale * 100)
         return None if steps == blown else f"{plant.name} is neither off nor at the wind's output"
-    low, high = ceil(Fraction(plant.pmin) * 10), floor(Fraction(plant.pmax) * 10)
-    return None if low <= steps <= high else f"{plant.name} is on and outside its limits"
+    least, least_scale = plant.pmin.as_integer_ratio()
+    if least * 10 <= steps * least_scale and steps * scale <= most * 10:
+        return None
+    return f"{plant.name} is on and outside its limits"
 
 
-def _marginal_cost(plant: Plant, fuels: Fuels, *, co2: bool) -> Fraction:
-    if plant.kind is Kind.WINDTURBINE:
-        return Fraction(0)
-    if plant.kind is Kind.TURBOJET:
-        return Fraction(fuels.kerosine) / Fraction(plant.efficiency)
-    emissions = Fraction(3, 10) * Fraction(fuels.co2) if co2 else Fraction(0)
-    return Fraction(fuels.gas) / Fraction(plant.efficiency) + emissions
+class _Costs:
+    """Marginal costs as fractions; worked out once for plants of one kind and efficiency."""
+
+    def __init__(self, fuels: Fuels, *, co2: bool) -> None:
+        self._gas = Fraction(fuels.gas)
+        self._kerosine = Fraction(fuels.kerosine)
+        self._emissions = Fraction(3, 10) * Fraction(fuels.co2) if co2 else Fraction(0)
+        self._known: dict[tuple[str, Exact], Fraction] = {}
+
+    def of(self, kind: Kind, efficiency: Exact) -> Fraction:
+        cost = self._known.get((kind, efficiency))
+        if cost is None:
+            cost = self._known[kind, efficiency] = self._work_out(kind, efficiency)
+        return cost
+
+    def _work_out(self, kind: Kind, efficiency: Exact) -> Fraction:
+        if kind == Kind.WINDTURBINE:
+            return Fraction(0)
+        if kind == Kind.TURBOJET:
+            return self._kerosine / Fraction(efficiency)
+        return self._gas / Fraction(efficiency) + self._emissions
 
 
-def _order_faults(named: dict[str, Plant], fuels: Fuels, plan: Plan, *, co2: bool) -> Iterator[str]:
+def _order_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator[str]:
     place = {name: index for index, name in enumerate(named)}
-    rank = [
-        (_marginal_cost(named[output.name], fuels, co2=co2), place[output.name])
-        for output in plan.outputs
-    ]
-    if rank != sorted(rank):
+    ranks = []
+    for output in plan.outputs:
+        plant = named[output.name]
+        ranks.append((costs.of(plant.kind, plant.efficiency), place[output.name]))
+    if any(first > second for first, second in pairwise(ranks)):
         yield "the outputs are not in merit order"
 
 
-def _cost_faults(named: dict[str, Plant], fuels: Fuels, plan: Plan, *, co2: bool) -> Iterator[str]:
-    cost = sum(
-        (
-            Fraction(output.steps, 10) * _marginal_cost(named[output.name], fuels, co2=co2)
-            for output in plan.outputs
-            if output.steps
-        ),
-        Fraction(0),
-    )
+def _cost_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator[str]:
+    bought: Counter[tuple[Kind, Exact]] = Counter()
+    for output in plan.outputs:
+        if output.steps:
+            plant = named[output.name]
+            bought[plant.kind, plant.efficiency] += output.steps
+    parts = [steps * costs.of(*alike) for alike, steps in bought.items()]
+    cost = _sum(parts) / 10
     if plan.cost != cost:
         yield f"the plan costs {cost} euro per hour, not {plan.cost}"
+
+
+def _sum(parts: list[Fraction]) -> Fraction:
+    """Add halves: the denominators stay short for as long as they can."""
+    if len(parts) < 2:
+        return parts[0] if parts else Fraction(0)
+    half = len(parts) // 2
+    return _sum(parts[:half]) + _sum(parts[half:])

@@ -19,12 +19,13 @@ from itertools import count
 from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.dispatch.merit import Level
 from app.dispatch.search import marginal_of
 from app.dispatch.sums import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from app.dispatch.merit import Level
 
     Settle = Callable[[list[Level], int], list[int] | None]
 
@@ -191,17 +192,17 @@ class Cases:
         """Solve what is left, in grains; give totals of the problem as it was."""
         outputs, modulated, _ = decisions
         grain = self._grain
-        levels = []
-        for level, units in zip(self._levels, self._inside, strict=True):
-            copy = Level(level.key, level.cost)
-            copy.units = [Unit(u.low // grain, u.high // grain, u.plant) for u in units]
-            levels.append(copy)
+        inside = [
+            [Unit(low // grain, high // grain, plant) for low, high, plant in units]
+            for units in self._inside
+        ]
         if modulated >= 0:
             place, unit = self._outsiders[modulated]
             if room := (unit.high - outputs[modulated]) // grain:
-                levels[place].units.append(Unit(0, room, unit.plant))
-        for level in levels:
-            level.total = sum(unit.high for unit in level.units)
+                inside[place].append(Unit(0, room, unit.plant))
+        levels = [
+            level.with_units(units) for level, units in zip(self._levels, inside, strict=True)
+        ]
         found = settle(levels, (self._load - sum(outputs)) // grain)
         if found is None:
             return None
@@ -224,5 +225,6 @@ class Cases:
         dearer = Fraction(0)
         for level, one, two in zip(self._levels, totals, self.best, strict=True):
             if one != two:
-                dearer += Fraction((one - two) * level.cost[0], level.cost[1])
+                numerator, denominator = level.cost
+                dearer += Fraction((one - two) * numerator, denominator)
         return dearer < 0 or (not dearer and list(totals) > self.best)

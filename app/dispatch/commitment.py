@@ -24,7 +24,8 @@ from app.dispatch.sweep import sweep
 from app.errors import HardProblemError
 
 if TYPE_CHECKING:
-    from app.dispatch.merit import Level
+    from app.dispatch.merit import Level, Market
+    from app.dispatch.sums import Unit
 
 _FIRST_REACH = 16
 # Most problems need a handful of boxes. One that needs more may be impossible, which is cheap to
@@ -38,7 +39,7 @@ _MANY = 64
 _MUCH_WORK = 48 << 20
 
 
-def commit(levels: list[Level], load: int, *, quick: bool = False) -> list[int] | None:
+def commit(market: Market, *, quick: bool = False) -> list[int] | None:
     """Find the total of each level, or None if no plan meets the load.
 
     Of the totals that cost the least they are the lexicographically greatest, cheapest level first.
@@ -46,22 +47,22 @@ def commit(levels: list[Level], load: int, *, quick: bool = False) -> list[int] 
     Raises:
         HardProblemError: `quick`, and the first two steps settle nothing.
     """
-    if load > sum(level.total for level in levels):
+    load, levels, rigid, _ = market
+    if load > sum([level.total for level in levels]):
         return None
     if not load:
         return [0] * len(levels)
     place, steps = marginal_of(levels, load)
-    units = [unit for level in levels for unit in level.units]
-    if not fits_grain(units, load):
+    if rigid and not fits_grain(_units(levels), load):
         return None
     if levels[place].around(steps)[0] == steps:  # the cheapest fill of all is a plan
         dearer = len(levels) - place - 1
-        return [*(level.total for level in levels[:place]), steps, *[0] * dearer]
+        return [*[level.total for level in levels[:place]], steps, *[0] * dearer]
     search = _searched(levels, load, _FEW_NODES)
     totals = search.totals()
     if quick and not search.proven:
         raise HardProblemError("the plan takes more than a few boxes of branch and bound")
-    if not search.proven and (totals is not None or is_possible(units, load)):
+    if not search.proven and (totals is not None or is_possible(_units(levels), load)):
         totals = _in_cases(levels, load)
     return totals
 
@@ -106,7 +107,10 @@ def _settled(levels: list[Level], load: int, most_work: int | None = None) -> li
     totals = search.totals()
     if search.proven:
         return totals
-    units = [unit for level in levels for unit in level.units]
-    if totals is None and not is_possible(units, load):
+    if totals is None and not is_possible(_units(levels), load):
         return None
     return sweep(levels, load, search.loss_in_key_units(), most_work)
+
+
+def _units(levels: list[Level]) -> list[Unit]:
+    return [unit for level in levels for unit in level.units]

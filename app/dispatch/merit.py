@@ -12,27 +12,23 @@ multiply to less than 2**306).
 
 from __future__ import annotations
 
-from decimal import Decimal
 from math import gcd
+from operator import lt
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.dispatch.problem import STEPS_PER_MW, Exact, Fuels, Kind, Plant
-from app.dispatch.share import is_easy
+from app.dispatch.problem import Exact, Fuels, Kind, Plant
+from app.dispatch.quantities import Columns, quantities_of
+from app.dispatch.share import is_easy, share
 from app.dispatch.sums import Sums, Unit
-from app.dispatch.validation import (
-    MAX_LOAD_MW,
-    MAX_PMAX_MW,
-    MAX_PRICE,
-    UnsoundError,
-    names_are_sound,
-    ratio_of,
-)
+from app.dispatch.validation import UnsoundError, names_are_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from app.dispatch.quantities import Quantities
 
 KEY_BITS = 320
-GAS, JET, WIND = (kind.value for kind in Kind)
+_GAS, _JET, _WIND = Kind
 CO2_TENTHS_OF_TON_PER_MWH = 3  # a gas-fired plant emits 0.3 t/MWh
 
 
@@ -41,33 +37,65 @@ class Level:
 
     Attributes:
         key: orders levels by cost.
-        cost: euro per MWh as (numerator, denominator), in lowest terms.
         indices: the plants' places in the problem, in the order given.
-        units: the limits of those that can deliver a step at all, in the same order.
         total: what all of them deliver at their greatest output.
     """
 
-    __slots__ = ("_sums", "cost", "indices", "key", "total", "units")
+    __slots__ = ("_limits", "_ratio", "_sums", "_units", "indices", "key", "total")
 
-    def __init__(self, key: int, cost: tuple[int, int]) -> None:
+    def __init__(
+        self, key: int, ratio: tuple[int, int], indices: list[int], limits: Quantities
+    ) -> None:
+        """Gather plants; `ratio` is their cost, not necessarily in lowest terms."""
+        highs = limits.highs
         self.key = key
-        self.cost = cost
-        self.indices: list[int] = []
-        self.units: list[Unit] = []
-        self.total = 0
+        self.indices = indices
+        if len(indices) == 1:
+            self.total = highs[indices[0]]
+        else:
+            self.total = sum([highs[index] for index in indices])
+        self._ratio = ratio
+        self._limits = limits
+        self._units: list[Unit] | None = None
         self._sums: Sums | None = None
+
+    def with_units(self, units: list[Unit]) -> Level:
+        """Make a level of the same cost from other limits; it has no plants to list."""
+        level = Level(self.key, self._ratio, [], self._limits)
+        level._units = units
+        level.total = sum(unit.high for unit in units)
+        return level
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """Euro per MWh as (numerator, denominator), in lowest terms."""
+        numerator, denominator = self._ratio
+        shared = gcd(numerator, denominator)
+        return numerator // shared, denominator // shared
+
+    @property
+    def units(self) -> list[Unit]:
+        """The limits of the plants that can deliver a step at all, in the order given.
+
+        Made when asked for: of most levels all plants or none run.
+        """
+        if self._units is None:
+            lows, highs = self._limits.lows, self._limits.highs
+            self._units = [Unit(lows[i], highs[i], i) for i in self.indices if highs[i]]
+        return self._units
 
     def around(self, steps: int) -> tuple[int, int]:
         """Find the nearest totals that the level can deliver, at most and at least `steps`.
 
         `steps` lies within 0 and `total`, so that both exist; they are equal when it is one.
         """
-        if len(self.units) == 1:
-            low = self.units[0].low
-            return (steps, steps) if steps >= low or not steps else (0, low)
         if not steps or steps == self.total:
             return steps, steps
-        if self._sums is None and is_easy(self.units, steps):
+        units = self.units
+        if len(units) == 1:
+            low = units[0].low
+            return (steps, steps) if steps >= low else (0, low)
+        if self._sums is None and is_easy(units, steps):
             return steps, steps
         below, above = self.sums().around(steps)
         assert below is not None and above is not None  # noqa: PT018, S101 (0 and total are sums)
@@ -79,12 +107,31 @@ class Level:
             self._sums = Sums.of(self.units, self.total)
         return self._sums
 
+    def outputs(self, total: int) -> Iterable[tuple[int, int]]:
+        """Divide a total among the plants that can run: pairs of index and steps."""
+        if total == self.total:
+            highs = self._limits.highs
+            return [(index, highs[index]) for index in self.indices]
+        parts = share(self.units, total)
+        if parts is None:
+            raise AssertionError("the search chose a total that the level cannot deliver")
+        return zip([unit.plant for unit in self.units], parts, strict=True)
+
 
 class Market(NamedTuple):
-    """A problem in integers: the load in steps and the levels, cheapest first."""
+    """A problem in integers.
+
+    Attributes:
+        load: in steps.
+        levels: cheapest first.
+        rigid: whether no plant can be modulated.
+        names: the plants', in the order given.
+    """
 
     load: int
     levels: list[Level]
+    rigid: bool
+    names: list[str]
 
 
 def market_of(load: Exact, fuels: Fuels, plants: Sequence[Plant], *, co2: bool) -> Market:
@@ -93,96 +140,56 @@ def market_of(load: Exact, fuels: Fuels, plants: Sequence[Plant], *, co2: bool) 
     Raises:
         UnsoundError: the problem has faults, as `app.dispatch.validation` defines them.
     """
-    steps, scale = ratio_of(load)
-    steps *= STEPS_PER_MW
-    wind, wind_scale = ratio_of(fuels.wind)
-    if not (
-        names_are_sound(plants)
-        and not steps % scale
-        and 0 <= steps <= MAX_LOAD_MW * STEPS_PER_MW * scale
-        and 0 <= wind <= 100 * wind_scale
-    ):
+    columns = Columns.of(plants)
+    if not names_are_sound(columns.names):
         raise UnsoundError
-    tariff = _Tariff(fuels, co2=co2)
-    _sort(plants, tariff, wind * STEPS_PER_MW, wind_scale * 100)
-    return Market(steps // scale, tariff.levels())
+    quantities = quantities_of(load, fuels, columns)
+    levels = _levels(columns.kinds, quantities, _tariffs(quantities, co2=co2))
+    rigid = not any(map(lt, quantities.lows, quantities.highs))
+    return Market(quantities.load, levels, rigid, columns.names)
 
 
-def _sort(plants: Sequence[Plant], tariff: _Tariff, wind: int, wind_scale: int) -> None:
-    """Put each plant into its level; a turbine delivers Pmax x wind / wind_scale steps."""
-    levels_of = tariff.levels_of
-    for index, plant in enumerate(plants):
-        efficiency = plant.efficiency
-        known = levels_of.get(plant.kind)
-        if known is None:
-            raise UnsoundError
-        # only decimals are looked up: a float that equals one of them would be found too
-        level = known.get(efficiency) if type(efficiency) is Decimal else None
-        if level is None:
-            level = tariff.add(known, efficiency)
-        level.indices.append(index)
-        most, scale = ratio_of(plant.pmax)
-        least, least_scale = ratio_of(plant.pmin)
-        if not 0 <= least * scale <= most * least_scale <= MAX_PMAX_MW * scale * least_scale:
-            raise UnsoundError
-        if plant.kind == WIND:
-            high = low = most * wind // (scale * wind_scale)
+# What power of a kind costs: (fuel / efficiency + emissions) / scale euro per MWh, where the
+# efficiency is that of `Quantities`, a multiple of their unit.
+_Tariff = tuple[int, int, int]
+
+
+def _tariffs(quantities: Quantities, *, co2: bool) -> dict[str, _Tariff]:
+    # Efficiencies and fuel prices have the same unit, and CO2 is paid by the tenth of a ton.
+    scale = quantities.unit * 10
+    fuel = quantities.gas * scale
+    emissions = CO2_TENTHS_OF_TON_PER_MWH * quantities.co2 if co2 else 0
+    shared = gcd(fuel, emissions, scale)
+    return {
+        _GAS: (fuel // shared, emissions // shared, scale // shared),
+        _JET: (quantities.kerosine, 0, 1),
+        _WIND: (0, 0, 1),
+    }
+
+
+def _levels(kinds: list[Kind], quantities: Quantities, tariffs: dict[str, _Tariff]) -> list[Level]:
+    """Gather plants of equal cost, cheapest first."""
+    alike: dict[tuple[str, int], list[int]] = {}
+    for index, pair in enumerate(zip(kinds, quantities.efficiencies, strict=True)):
+        if pair in alike:
+            alike[pair].append(index)
         else:
-            high = most * STEPS_PER_MW // scale
-            low = -(-least * STEPS_PER_MW // least_scale)
-        if high and low <= high:  # the others are listed and never run
-            level.units.append(Unit(low, high, index))
-            level.total += high
-
-
-class _Tariff:
-    """Finds the level of a plant; one per distinct cost, whatever kinds share it.
-
-    Attributes:
-        levels_of: levels by kind and efficiency, as they become known. Equal efficiencies find the
-            same level whatever their types.
-    """
-
-    def __init__(self, fuels: Fuels, *, co2: bool) -> None:
-        self._gas = _price(fuels.gas, -MAX_PRICE)
-        self._kerosine = _price(fuels.kerosine, -MAX_PRICE)
-        emitted, scale = _price(fuels.co2, 0)
-        self._co2 = (CO2_TENTHS_OF_TON_PER_MWH * emitted if co2 else 0, scale * 10)
-        self._by_key: dict[int, Level] = {}
-        # by value: a member of the enumeration is equal to it and has a slower hash
-        self.levels_of: dict[str, dict[Exact, Level]] = {GAS: {}, JET: {}, WIND: {}}
-
-    def levels(self) -> list[Level]:
-        return [self._by_key[key] for key in sorted(self._by_key)]
-
-    def add(self, known: dict[Exact, Level], efficiency: Exact) -> Level:
-        """Find or make the level of a kind of plant whose efficiency is new."""
-        out, fuel = ratio_of(efficiency)
-        if not 0 < out <= fuel:
+            alike[pair] = [index]
+    levels: dict[int, Level] = {}
+    joined = set()
+    for (kind, efficiency), indices in alike.items():
+        tariff = tariffs.get(kind)
+        if tariff is None:
             raise UnsoundError
-        numerator, denominator = self._cost(known, out, fuel)
+        fuel, emissions, scale = tariff
+        numerator, denominator = fuel + emissions * efficiency, scale * efficiency
         key = (numerator << KEY_BITS) // denominator
-        level = self._by_key.get(key)
-        if level is None:
-            shared = gcd(numerator, denominator)
-            level = Level(key, (numerator // shared, denominator // shared))
-            self._by_key[key] = level
-        known[efficiency] = level
-        return level
-
-    def _cost(self, known: dict[Exact, Level], out: int, fuel: int) -> tuple[int, int]:
-        if known is self.levels_of[WIND]:
-            return 0, 1
-        if known is self.levels_of[JET]:
-            price, scale = self._kerosine
-            return price * fuel, scale * out
-        price, scale = self._gas
-        emitted, unit = self._co2
-        return price * fuel * unit + emitted * scale * out, scale * out * unit
-
-
-def _price(value: Exact, least: int) -> tuple[int, int]:
-    numerator, denominator = ratio_of(value)
-    if not least * denominator <= numerator <= MAX_PRICE * denominator:
-        raise UnsoundError
-    return numerator, denominator
+        level = Level(key, (numerator, denominator), indices, quantities)
+        known = levels.setdefault(key, level)
+        if known is not level:  # turbines, or a coincidence
+            known.indices += indices
+            known.total += level.total
+            joined.add(key)
+    for key in joined:
+        levels[key].indices.sort()
+    return [levels[key] for key in sorted(levels)]

@@ -53,9 +53,11 @@ class Scale:
     """
 
     def __init__(self, levels: Sequence[Level], origin: Level) -> None:
-        denominator = lcm(origin.cost[1], *(level.cost[1] for level in levels))
-        base = origin.cost[0] * (denominator // origin.cost[1])
-        rates = [level.cost[0] * (denominator // level.cost[1]) - base for level in levels]
+        costs = [level.cost for level in levels]
+        numerator, scale = origin.cost
+        denominator = lcm(scale, *[cost[1] for cost in costs])
+        base = numerator * (denominator // scale)
+        rates = [above * (denominator // below) - base for above, below in costs]
         self.numerator = gcd(*rates) or 1
         self.denominator = denominator
         self.rates = [rate // self.numerator for rate in rates]

@@ -7,20 +7,20 @@ greatest; and within each level the one whose outputs, in the order given, are.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.dispatch.commitment import commit
 from app.dispatch.feasibility import nearest
 from app.dispatch.merit import market_of
 from app.dispatch.problem import Expense, Output, Plan
-from app.dispatch.share import share
 from app.dispatch.validation import UnsoundError, check
 from app.errors import InfeasibleLoadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.dispatch.merit import Level
+    from app.dispatch.merit import Market
     from app.dispatch.problem import Exact, Fuels, Plant
 
 
@@ -42,30 +42,38 @@ def plan(
         InfeasibleLoadError: no plan meets the load; the nearest loads that can be met are named.
     """
     try:
-        steps, levels = market_of(load, fuels, plants, co2=co2)
+        market = market_of(load, fuels, plants, co2=co2)
     except UnsoundError:
         check(load, fuels, plants)
         raise
-    totals = commit(levels, steps, quick=quick)
+    totals = commit(market, quick=quick)
     if totals is None:
-        units = [unit for level in levels for unit in level.units]
-        raise InfeasibleLoadError(steps, *nearest(units, steps))
-    return _plan(levels, totals, plants)
+        units = [unit for level in market.levels for unit in level.units]
+        raise InfeasibleLoadError(market.load, *nearest(units, market.load))
+    return _plan(market, totals)
 
 
-def _plan(levels: list[Level], totals: list[int], plants: Sequence[Plant]) -> Plan:
+# What the classes do when called, without the function that they put before it.
+_OUTPUT = partial(tuple.__new__, Output)
+_EXPENSE = partial(tuple.__new__, Expense)
+
+
+def _plan(market: Market, totals: list[int]) -> Plan:
     """Divide the levels' totals among their plants."""
-    steps = [0] * len(plants)
+    _, levels, _, names = market
+    steps = [0] * len(names)
+    order: list[int] = []
     expenses = []
     for level, total in zip(levels, totals, strict=True):
+        indices = level.indices
+        order += indices
         if not total:
             continue
-        expenses.append(Expense(total, *level.cost))
-        parts = [total] if len(level.units) == 1 else share(level.units, total)
-        if parts is None:
-            raise AssertionError("the search chose a total that the level cannot deliver")
-        for unit, part in zip(level.units, parts, strict=True):
-            steps[unit.plant] = part
-    order = [index for level in levels for index in level.indices]
-    outputs = tuple([Output(plants[index].name, steps[index]) for index in order])
-    return Plan(outputs, tuple(expenses))
+        expenses.append(_EXPENSE((total, *level.cost)))
+        if len(indices) == 1:
+            steps[indices[0]] = total
+        else:
+            for index, part in level.outputs(total):
+                steps[index] = part
+    named = [(names[index], steps[index]) for index in order]
+    return Plan(tuple(map(_OUTPUT, named)), tuple(expenses))

@@ -9,9 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.dispatch import Exact, Fuels, Kind, Plant, faults_of, plan
-from app.errors import Fault, InvalidProblemError
+from app.dispatch.quantities import Columns, Quantities, quantities_of
+from app.dispatch.validation import UnsoundError
+from app.errors import Fault, InfeasibleLoadError, InvalidProblemError
 
 FUELS = Fuels(gas=Decimal("13.4"), kerosine=Decimal("50.8"), co2=20, wind=60)
 PLANT = Plant("g", Kind.GASFIRED, Decimal("0.5"), 10, 100)
@@ -19,6 +23,17 @@ PLANT = Plant("g", Kind.GASFIRED, Decimal("0.5"), 10, 100)
 
 def pointers(faults: list[Fault]) -> list[str]:
     return [fault.where for fault in faults]
+
+
+def refusal(load: Exact, fuels: Fuels, plants: list[Plant]) -> list[Fault]:
+    """Plan, and give the faults that stand in the way."""
+    try:
+        plan(load, fuels, plants)
+    except InvalidProblemError as error:
+        return list(error.faults) or [Fault("", "refused without a fault")]
+    except InfeasibleLoadError:
+        pass
+    return []
 
 
 def test_a_sound_problem_has_no_faults() -> None:
@@ -119,6 +134,7 @@ def test_a_number_of_absurd_size_is_judged_at_once(text: str) -> None:
         (1, FUELS, [replace(PLANT, efficiency=value, pmin=value)]),
     ):
         assert bool(faults_of(*problem)) is not (value == 0 and problem[2] == [PLANT])
+        assert refusal(*problem) == faults_of(*problem)
     assert time.perf_counter() - began < 0.5
 
 
@@ -127,3 +143,64 @@ def test_values_with_as_many_digits_as_are_accepted() -> None:
     fuels = Fuels(gas=Decimal("999999.999999999999999999"), kerosine=fine, co2=fine, wind=fine)
     plants = [replace(PLANT, efficiency=fine), replace(PLANT, name="j", kind=Kind.TURBOJET)]
     assert plan(50, fuels, plants).cost == 50 * Fraction(fine) / Fraction(1, 2)
+
+
+TEXTS = (
+    "0", "-0", "0E-999999999", "0E+999999999", "1E-18", "1E-19", "-1E-18", "0.05", "-0.05", "0.1",
+    "0.5", "0.123456", "0.1234567", "0.123456789012345678", "0.1234567890123456789", "0.99999999",
+    "1", "1.00", "1.000000000000000001", "1.00000001", "1." + "0" * 70, "1." + "0" * 70 + "1",
+    "19999.9", "19999.99", "19999.999999999999", "19999.9999999999999", "20000", "2E+4", "20000.05",
+    "20000.000000000000000001", "100", "100.000000000000000001", "1E+6", "1000000.1", "-1E+6",
+    "-1000000.1", "999999.999999999999999999", "1E+18", "-1E+18", "4E+60", "1E+999999999",
+    "-1E+999999999", "1E-999999999", "NaN", "-sNaN", "Infinity", "-Infinity",
+)  # fmt: skip
+AWKWARD: list[Any] = [
+    *map(Decimal, TEXTS), 0, 1, -1, 10, 100, 101, 20_000, 20_001, 10**6, 10**6 + 1, -(10**6),
+    10**400, True, 0.5, Fraction(1, 2), Fraction(1, 3), Fraction(1, 10**18), Fraction(1, 10**19),
+]  # fmt: skip
+exact = st.sampled_from(AWKWARD)
+sound = st.sampled_from(["0", "0.5", "1", "0.123456789012345678"]).map(Decimal)
+kinds = st.sampled_from(list(Kind))
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("place", range(8))
+def test_a_plan_is_refused_just_where_a_fault_is_listed(place: int, kind: Kind) -> None:
+    for value in AWKWARD:
+        values: list[Any] = [*map(Decimal, ("0.5", "13.4", "50.8", "20", "60", "0.5", "0", "90"))]
+        values[place] = value
+        load, gas, kerosine, co2, wind, *limits = values
+        fuels = Fuels(gas, kerosine, co2, wind)
+        plants = [PLANT, Plant("other", kind, *limits)]
+        assert refusal(load, fuels, plants) == faults_of(load, fuels, plants), value
+
+
+@given(
+    st.lists(
+        st.tuples(kinds, sound | exact, st.just(Decimal(0)) | exact, sound | exact), max_size=3
+    ),
+    sound | exact,
+)
+def test_numbers_are_the_same_all_at_a_time_and_one_by_one(
+    rows: list[tuple[Kind, Any, Any, Any]], wind: Exact
+) -> None:
+    plants = [Plant(str(index), *row) for index, row in enumerate(rows)]
+    fuels = Fuels(Decimal("0.3"), Decimal(-1), Decimal("0.0000001"), wind)
+
+    def numbers(load: Exact) -> Quantities | None:
+        try:
+            return quantities_of(load, fuels, Columns.of(plants))
+        except UnsoundError:
+            return None
+
+    found, expected = numbers(Decimal("0.7")), numbers(Fraction(7, 10))  # a fraction: one by one
+    if found is None or expected is None:
+        assert found is expected
+        return
+    assert (found.load, found.lows, found.highs) == (7, expected.lows, expected.highs)
+    for name in ("gas", "kerosine", "co2"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one * expected.unit == other * found.unit
+    assert [e * expected.unit for e in found.efficiencies] == [
+        e * found.unit for e in expected.efficiencies
+    ]
