@@ -1,59 +1,98 @@
-"""The store on redis-py's asyncio client, its replies parsed by hiredis."""
+"""The store of the service: what it keeps in Redis, and the errors of keeping it."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+import random
+from typing import TYPE_CHECKING
 
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+import hiredis
 
-from app import log
-from app.errors import StoreError, StoreUnavailableError
+from app.errors import StoreError
+from app.store.breaker import Breaker
+from app.store.connecting import Connector
+from app.store.lanes import Lanes
+from app.store.outcome import refusal
+from app.store.pipeline import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from app.config import Secret
+    from app.store.counters import Counters
 
 COUNTER_KEY = "counter"
+
+_COUNT = pack("INCR", COUNTER_KEY)
+_READ = pack("GET", COUNTER_KEY)
+_PING = pack("PING")
+
+_FAILURES_THAT_OPEN = 3
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.8
 
 
 class RedisStore:
     """A worker's way to Redis.
 
-    Must be made inside the event loop that uses it, after the fork: connections do not survive
-    either being shared. Connects when first needed, so a Redis that is down delays no start.
+    Must be used inside one event loop only, after the fork: connections do not survive either being
+    shared. Connects when first needed, so a Redis that is down delays no start.
 
     Args:
         address: URL of Redis with its credentials.
         timeout_s: seconds after which an answer counts as none, connecting included.
-        connections: the most connections held; calls beyond wait for one within `timeout_s`.
+        connections: the most connections held.
+        queue: the most calls that wait for a connection; those beyond it fail at once.
+        batch: the most commands sent in one piece.
     """
 
-    def __init__(self, address: Secret, *, timeout_s: float, connections: int) -> None:
-        self._timeout_s = timeout_s
-        self._pool = redis.BlockingConnectionPool.from_url(
-            address,
-            max_connections=connections,
-            timeout=timeout_s,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=3,
+    def __init__(
+        self,
+        address: Secret,
+        *,
+        timeout_s: float,
+        connections: int,
+        queue: int = 4096,
+        batch: int = 64,
+    ) -> None:
+        self._breaker = Breaker(
+            threshold=_FAILURES_THAT_OPEN,
+            shortest_s=_SHORTEST_PAUSE_S,
+            longest_s=_LONGEST_PAUSE_S,
+            random=random.random,
         )
-        self._client = redis.Redis(connection_pool=self._pool)
+        self._lanes = Lanes(
+            Connector(address, timeout_s=timeout_s),
+            self._breaker,
+            timeout_s=timeout_s,
+            connections=connections,
+            queue=queue,
+            batch=batch,
+        )
+
+    @property
+    def is_away(self) -> bool:
+        """Whether calls fail at once because Redis has not answered for a while."""
+        return self._breaker.is_open
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections stand."""
+        return self._lanes.open_connections
+
+    def counters(self) -> Counters:
+        """What the store has counted of its own work until now."""
+        return self._lanes.counters.copy()
 
     async def count_visit(self) -> int:
         """Add one visit and return how many there are.
 
         Raises:
-            StoreUnavailableError: Redis did not answer; the visit may or may not be counted.
+            StoreUnavailableError: Redis did not answer. Its kind and its message say whether the
+                visit is certainly not counted or whether that is unknown.
             StoreError: it refuses, because what it keeps there is no number for instance.
         """
-        return int(await self._in_time(self._client.incr(COUNTER_KEY)))
+        reply = await self._lanes.call(_COUNT)
+        if type(reply) is int:
+            return reply
+        raise _unexpected(reply)
 
     async def visits(self) -> int:
         """Return how many visits there are.
@@ -62,9 +101,13 @@ class RedisStore:
             StoreUnavailableError: Redis did not answer.
             StoreError: what it keeps there is no number.
         """
-        found = await self._in_time(self._client.get(COUNTER_KEY))
+        reply = await self._lanes.call(_READ)
+        if reply is None:
+            return 0
+        if not isinstance(reply, bytes):
+            raise _unexpected(reply)
         try:
-            return int(found or 0)
+            return int(reply)
         except ValueError as error:
             raise StoreError(f"Redis keeps no number under {COUNTER_KEY!r}") from error
 
@@ -73,25 +116,18 @@ class RedisStore:
 
         Raises:
             StoreUnavailableError: it did not.
+            StoreError: it refuses the command.
         """
-        await self._in_time(self._client.ping())
+        reply = await self._lanes.call(_PING)
+        if reply != b"PONG":
+            raise _unexpected(reply)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._client.aclose()
-        await self._pool.disconnect()
+        """End every connection; calls that wait fail."""
+        await self._lanes.close()
 
-    async def _in_time(self, call: Awaitable[Any]) -> Any:  # noqa: ANN401 - redis-py's own type
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await call
-        except TimeoutError as error:
-            raise StoreUnavailableError(
-                f"Redis gave no answer within {self._timeout_s * 1000:.0f} ms"
-            ) from error
-        except OutOfMemoryError as error:
-            raise StoreUnavailableError("Redis has no memory left") from error
-        except ResponseError as error:
-            raise StoreError(f"Redis refuses the command: {log.mask(str(error))}") from error
-        except (RedisError, OSError) as error:
-            raise StoreUnavailableError(f"Redis failed: {log.mask(str(error))}") from error
+
+def _unexpected(reply: object) -> StoreError:
+    if isinstance(reply, hiredis.ReplyError):
+        return refusal(reply)
+    return StoreError(f"Redis answers with what the command never returns ({type(reply).__name__})")
