@@ -1,6 +1,7 @@
 """What is measured of Windlass, and how: `./run bench COMMAND`.
 
     dispatch    the solver of production plans beside HiGHS, on the same problems
+    store       pipelined Redis commands beside redis-py, and a storm that seeks a wrong reply
     peers       the whole service beside other Python servers, on the same load
 
 Every figure is a comparison: what is compared runs in turns, in one session of measurement, since

@@ -9,6 +9,7 @@ import click
 _COMMANDS = {
     "dispatch": "benchmarks.dispatch.command",
     "peers": "benchmarks.peers.command",
+    "store": "benchmarks.store.command",
 }
 """Modules that each hold a click command named `command`. They import what is large when it is
 asked for, so that `--help` waits for nothing."""

@@ -53,6 +53,14 @@ class Server(Protocol):
         """Stop, letting requests finish; returns how many connections were cut after the time."""
 
 
+_HEADER_TIMEOUT_S = 30.0
+_BODY_TIMEOUT_S = 300.0
+_IDLE_TIMEOUT_S = 75.0
+_IDLE_TIMEOUT_BEHIND_PROXY_S = 3600.0
+"""Nginx keeps its connections to a worker and ends them itself: who waits longer never cuts a
+request off that is just being sent."""
+
+
 def make_server(
     application: web.Application, *, stock: bool, max_body_bytes: int, behind_proxy: bool
 ) -> Server:
@@ -69,6 +77,8 @@ def make_server(
     return HTTPServer(
         application,
         max_body_size=max_body_bytes,
-        max_buffer_size=max_body_bytes + 65536,
         xheaders=behind_proxy,
+        idle_connection_timeout=_IDLE_TIMEOUT_BEHIND_PROXY_S if behind_proxy else _IDLE_TIMEOUT_S,
+        header_timeout=_HEADER_TIMEOUT_S,
+        body_timeout=_BODY_TIMEOUT_S,
     )

@@ -217,7 +217,10 @@ class Connection(asyncio.Protocol):
         """Read on or not, as there is room."""
         if self._stopped:
             return
-        full = self._held or self._write_paused or len(self._events) > _MOST_WAITING
+        events = self._events
+        full = self._held or self._write_paused or len(events) > _MOST_WAITING
+        # What comes after a request for an upgrade is not for this reader.
+        full = full or bool(events and type(events[-1]) is Upgrade)
         if full != self._reading_paused:
             self._reading_paused = full
             if full:
@@ -259,7 +262,7 @@ class Connection(asyncio.Protocol):
         if exchange.write_finished:
             self._close()
             return
-        if head.headers.get("Expect", "").lower() == "100-continue" and not exchange.responded:
+        if _expects_continue(head) and not exchange.responded:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if exchange.body_timeout_s is not None:
             self._set_deadline(exchange.body_timeout_s)
@@ -450,6 +453,12 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             gen_log.info("Timeout reading body from %s", self._context)
         self.abort()
+
+
+def _expects_continue(head: Head) -> bool:
+    """Whether the client waits for word to send its body; HTTP/1.0 has no such word."""
+    is_expected = head.headers.get("Expect", "").lower() == "100-continue"
+    return is_expected and head.start_line.version == "HTTP/1.1"
 
 
 def _family(sock: Any) -> int | None:  # noqa: ANN401 - asyncio's own kind of socket

@@ -37,7 +37,7 @@ class RequestHeaders(HTTPHeaders):
         whole: dict[str, str] = {}
         for raw, value in fields:
             name = _name(raw)
-            text = value.decode("latin-1")
+            text = value.decode("latin-1").rstrip(" \t")  # llhttp leaves what follows a value
             if name in values:
                 values[name].append(text)
                 whole[name] = f"{whole[name]},{text}"

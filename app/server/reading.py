@@ -93,12 +93,12 @@ class Reader:
     __slots__ = (
         "_chunks",
         "_events",
-        "_feeding",
         "_fields",
         "_framing_bytes",
         "_head_bytes",
         "_in_chunks",
         "_in_head",
+        "_is_new",
         "_max_fields",
         "_max_head_bytes",
         "_parser",
@@ -115,8 +115,8 @@ class Reader:
         self._parts: list[bytes] = []
         self._fields: list[tuple[bytes, bytes]] = []
         self._url = b""
-        self._in_head = self._in_chunks = self._upgrading = False
-        self._head_bytes = self._framing_bytes = self._chunks = self._feeding = 0
+        self._in_head = self._in_chunks = self._is_new = self._upgrading = False
+        self._head_bytes = self._framing_bytes = self._chunks = 0
         self._refusal: Refusal | None = None
         self._parser = httptools.HttpRequestParser(self)
 
@@ -130,10 +130,13 @@ class Reader:
         del self._parser
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take bytes and return what they bring, in order."""
+        """Take bytes and return what they bring, in order; nothing comes after the first of
+        `Refusal` and `Upgrade`."""
+        if len(data) > self._max_head_bytes:
+            return self._feed_in_parts(data)
         events: list[Event] = []
         self._events = events
-        self._feeding = len(data)
+        self._is_new = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -142,12 +145,26 @@ class Reader:
             self._flush_body()
             events.append(self._refusal or Refusal(400, _reason(error)))
         else:
+            of_body = sum(map(len, self._parts)) if self._in_chunks else 0
+            self._flush_body()
+            # It is not known how much of these bytes came after a request's end or a head's.
             if self._in_head:
-                self._bound_head(len(data))
-            elif self._in_chunks:
-                self._bound_framing(len(data))
-            if self._parts:
-                self._flush_body()
+                self._bound_head(1 if self._is_new else len(data))
+            elif self._in_chunks and not self._is_new:
+                self._bound_framing(len(data) - of_body)
+        return events
+
+    def _feed_in_parts(self, data: bytes) -> list[Event]:
+        """Take more than a head may have; in parts, so that its bytes are counted."""
+        events: list[Event] = []
+        for start in range(0, len(data), self._max_head_bytes):
+            end = start + self._max_head_bytes
+            events += self.feed(data[start:end])
+            last = events[-1] if events else None
+            if isinstance(last, Upgrade):
+                last.received += data[end:]
+            if isinstance(last, (Refusal, Upgrade)):
+                break
         return events
 
     # ---- what llhttp calls
@@ -155,6 +172,7 @@ class Reader:
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_head = True
+        self._is_new = bool(self._events)
         self._url = b""
         self._fields = []
         self._head_bytes = 0
@@ -175,7 +193,7 @@ class Reader:
         fields = self._fields
         if len(fields) > self._max_fields:
             self._refuse(431, f"more than {self._max_fields} header fields")
-        if self._head_bytes + self._feeding > self._max_head_bytes:
+        if self._head_bytes:
             self._check_head()
         if parser.should_upgrade():
             self._upgrading = True
@@ -189,7 +207,7 @@ class Reader:
         if fault:
             self._refuse(400, fault)
         head = Head(start_line, headers, keeps_alive=parser.should_keep_alive())
-        self._in_chunks = head.is_chunked
+        self._in_chunks = self._is_new = head.is_chunked
         self._framing_bytes = self._chunks = 0
         self._events.append(head)
 
@@ -219,20 +237,20 @@ class Reader:
             self._events.append(self._too_long())
 
     def _check_head(self) -> None:
-        """Refuse a head that is too long; what was read may hold more than the head."""
+        """Refuse a head that is too long, which it cannot be where it came in one part."""
         size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._fields)
         if size > self._max_head_bytes:
             self._refusal = self._too_long()
             raise _RefusedError
 
     def _too_long(self) -> Refusal:
-        status = 431 if self._fields else 414
+        status = 414 if len(self._url) > self._max_head_bytes // 2 else 431
         reason = f"Unsatisfiable read: the head is longer than {self._max_head_bytes} bytes"
         return Refusal(status, reason)
 
     def _bound_framing(self, size: int) -> None:
         """Refuse chunks that consist of extensions, and trailers without end."""
-        self._framing_bytes += size - sum(map(len, self._parts))
+        self._framing_bytes += size
         allowed = self._max_head_bytes + self._chunks * _LONGEST_CHUNK_LINE
         if self._framing_bytes > allowed:
             self._events.append(Refusal(400, "too much chunk framing"))

@@ -1,6 +1,8 @@
 """Families of problems: ordinary fleets, and those that are hostile to a solver.
 
 A problem is drawn from a seed and a number of plants, with exact decimals, the same on any machine.
+Every problem is one that `app.dispatch` accepts, up to its limit of 5,000 plants: where a fleet
+could deliver more than the greatest load that there is, the load stays below it.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from app.dispatch import Fuels, Kind, Plant
+from app.dispatch.validation import MAX_LOAD_MW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +36,9 @@ class Problem:
 FAMILIES: dict[str, Draw] = {}
 """Every family by its name."""
 ORDINARY = ("ordinary", "fine efficiencies")
+"""Those that a grid operator would meet; every other is hostile."""
+_MAX_LOAD = MAX_LOAD_MW * 10 - 1
+"""Steps; odd, so that a load that is made odd stays below the limit."""
 
 
 def _family(name: str) -> Callable[[Draw], Draw]:
@@ -63,15 +70,15 @@ def _rigid(number: int, rng: random.Random, size: int) -> Plant:
 
 def _total(plants: list[Plant], fuels: Fuels) -> int:
     """What all plants deliver together at the most, in steps."""
-    wind = Decimal(fuels.wind) / 10
-    return sum(int(Decimal(p.pmax) * (wind if p.kind is Kind.WINDTURBINE else 10)) for p in plants)
+    wind = Fraction(fuels.wind) / 10
+    return sum(int(Fraction(p.pmax) * (wind if p.kind is Kind.WINDTURBINE else 10)) for p in plants)
 
 
 def _within(
     rng: random.Random, plants: list[Plant], low: float, high: float, fuels: Fuels = FUELS
 ) -> Problem:
     """The plants with a load between two shares of what they can deliver."""
-    most = _total(plants, fuels)
+    most = min(_total(plants, fuels), int(_MAX_LOAD / high))
     return Problem(_dec(rng.randrange(int(most * low), int(most * high) + 1)), fuels, plants)
 
 
@@ -210,7 +217,8 @@ def _edge_low(rng: random.Random, count: int) -> Problem:
 def _edge_high(rng: random.Random, count: int) -> Problem:
     """Loads that take almost everything there is."""
     plants, fuels = _fleet(rng, count, 2)
-    return Problem(_dec(max(0, _total(plants, fuels) - rng.randrange(400))), fuels, plants)
+    most = min(_total(plants, fuels), _MAX_LOAD)
+    return Problem(_dec(max(0, most - rng.randrange(400))), fuels, plants)
 
 
 @_family("no plan")
@@ -218,7 +226,7 @@ def _no_plan(rng: random.Random, count: int) -> Problem:
     """Alike plants, and a load in a gap between what some and what one more of them deliver."""
     low = rng.randrange(300, 900) * 10
     room = rng.randrange(300)
-    on = rng.randrange(max(1, min(count, low // max(room, 1) - 1)))
+    on = rng.randrange(max(1, min(count, low // max(room, 1) - 1, _MAX_LOAD // (low + room) - 1)))
     load = rng.randrange(on * (low + room) + 1, max((on + 1) * low - 1, on * (low + room) + 1) + 1)
     plants = [_gas(n, _dec(rng.randrange(3000, 6200), 4), low, low + room) for n in range(count)]
     return Problem(_dec(load), FUELS, plants)
