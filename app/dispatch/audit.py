@@ -1,12 +1,11 @@
 """An independent check of a plan: its outputs, limits, steps, sum, order and cost.
 
 It shares the data types with the solver and nothing else: every figure is worked out again, from
-the problem as given, in fractions. It cannot tell that no cheaper plan exists; the tests do that.
+the problem as given, in whole numbers. It cannot tell that no cheaper plan exists; the tests do.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -35,7 +34,8 @@ def verify(
         if output.steps and (sentence := _output_fault(named[output.name], fuels, output.steps))
     ]
     delivered = sum(output.steps for output in plan.outputs)
-    if Fraction(delivered, 10) != Fraction(load):
+    wanted, scale = load.as_integer_ratio()
+    if delivered * scale != wanted * 10:
         wrong.append(f"the outputs add up to {Fraction(delivered, 10)} MW, not {load} MW")
     costs = _Costs(fuels, co2=co2)
     return [
@@ -59,48 +59,78 @@ def _output_fault(plant: Plant, fuels: Fuels, steps: int) -> str | None:
 
 
 class _Costs:
-    """Marginal costs as fractions; worked out once for plants of one kind and efficiency."""
+    """Marginal costs, each as numerator and denominator, which is positive.
+
+    Worked out once for plants of one kind and efficiency, and not reduced: it is compared, by
+    multiplying crosswise, more often than it is added up.
+    """
 
     def __init__(self, fuels: Fuels, *, co2: bool) -> None:
-        self._gas = Fraction(fuels.gas)
-        self._kerosine = Fraction(fuels.kerosine)
-        self._emissions = Fraction(3, 10) * Fraction(fuels.co2) if co2 else Fraction(0)
-        self._known: dict[tuple[str, Exact], Fraction] = {}
+        self._prices = {
+            Kind.GASFIRED: fuels.gas.as_integer_ratio(),
+            Kind.TURBOJET: fuels.kerosine.as_integer_ratio(),
+        }
+        tons, scale = fuels.co2.as_integer_ratio()
+        self._emissions = (3 * tons, 10 * scale) if co2 else (0, 1)
+        self._known: dict[tuple[str, Exact], tuple[int, int]] = {}
 
-    def of(self, kind: Kind, efficiency: Exact) -> Fraction:
-        cost = self._known.get((kind, efficiency))
+    def of(self, plant: Plant) -> tuple[int, int]:
+        alike = (plant.kind, plant.efficiency)
+        cost = self._known.get(alike)
         if cost is None:
-            cost = self._known[kind, efficiency] = self._work_out(kind, efficiency)
+            cost = self._known[alike] = self._work_out(plant)
         return cost
 
-    def _work_out(self, kind: Kind, efficiency: Exact) -> Fraction:
-        if kind == Kind.WINDTURBINE:
-            return Fraction(0)
-        if kind == Kind.TURBOJET:
-            return self._kerosine / Fraction(efficiency)
-        return self._gas / Fraction(efficiency) + self._emissions
+    def _work_out(self, plant: Plant) -> tuple[int, int]:
+        if plant.kind == Kind.WINDTURBINE:
+            return 0, 1
+        price, scale = self._prices[plant.kind]
+        power, fuel = plant.efficiency.as_integer_ratio()
+        numerator, denominator = price * fuel, scale * power
+        if plant.kind == Kind.TURBOJET:
+            return numerator, denominator
+        tons, per = self._emissions
+        return numerator * per + tons * denominator, denominator * per
 
 
 def _order_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator[str]:
     place = {name: index for index, name in enumerate(named)}
-    ranks = []
-    for output in plan.outputs:
-        plant = named[output.name]
-        ranks.append((costs.of(plant.kind, plant.efficiency), place[output.name]))
-    if any(first > second for first, second in pairwise(ranks)):
-        yield "the outputs are not in merit order"
+    for first, second in pairwise(plan.outputs):
+        (low, scale), (high, other_scale) = (
+            costs.of(named[first.name]),
+            costs.of(named[second.name]),
+        )
+        step_up = high * scale - low * other_scale
+        if step_up < 0 or (step_up == 0 and place[first.name] > place[second.name]):
+            yield "the outputs are not in merit order"
+            return
 
 
 def _cost_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator[str]:
-    bought: Counter[tuple[Kind, Exact]] = Counter()
-    for output in plan.outputs:
-        if output.steps:
-            plant = named[output.name]
-            bought[plant.kind, plant.efficiency] += output.steps
-    parts = [steps * costs.of(*alike) for alike, steps in bought.items()]
-    cost = _sum(parts) / 10
+    bought = _bought(named, plan, costs)
+    if len(bought) == len(plan.expenses) and all(
+        steps == expense.steps and numerator * expense.denominator == expense.numerator * scale
+        for (steps, numerator, scale), expense in zip(bought, plan.expenses, strict=True)
+    ):
+        return
+    # Not told apart level by level; what counts is the sum.
+    cost = _sum([Fraction(steps * numerator, scale) for steps, numerator, scale in bought]) / 10
     if plan.cost != cost:
         yield f"the plan costs {cost} euro per hour, not {plan.cost}"
+
+
+def _bought(named: dict[str, Plant], plan: Plan, costs: _Costs) -> list[tuple[int, int, int]]:
+    """The steps that outputs of one cost, one after another, deliver together, and that cost."""
+    bought: list[tuple[int, int, int]] = []
+    for output in plan.outputs:
+        if not output.steps:
+            continue
+        numerator, scale = costs.of(named[output.name])
+        if bought and bought[-1][1] * scale == numerator * bought[-1][2]:
+            bought[-1] = (bought[-1][0] + output.steps, *bought[-1][1:])
+        else:
+            bought.append((output.steps, numerator, scale))
+    return bought
 
 
 def _sum(parts: list[Fraction]) -> Fraction:

@@ -45,18 +45,29 @@ class PlanningDesk:
         self._deadline_s = deadline_s
         self._under_way = 0
 
-    async def answer(self, body: bytes, *, details: bool) -> bytes:
-        """Answer a request, in JSON.
+    def answer_at_once(self, body: bytes, *, details: bool) -> bytes | None:
+        """Answer a request in JSON if that takes no longer than the event loop may be held.
+
+        Returns:
+            The answer, or None: then `answer` has to be asked.
 
         Raises:
-            BusyError: too many large requests are under way, or this one took too long.
             AppError: the request is wrong, or no plan meets its load.
         """
-        if len(body) <= QUICK_BODY_BYTES:
-            try:
-                return work.compute(body, co2=self._co2, details=details, quick=True)
-            except HardProblemError:
-                pass
+        if len(body) > QUICK_BODY_BYTES:
+            return None
+        try:
+            return work.compute(body, co2=self._co2, details=details, quick=True)
+        except HardProblemError:
+            return None
+
+    async def answer(self, body: bytes, *, details: bool) -> bytes:
+        """Answer a request in JSON, computed by a process of the pool.
+
+        Raises:
+            BusyError: too many requests are under way, or this one took too long.
+            AppError: the request is wrong, or no plan meets its load.
+        """
         return await self._answer_apart(
             partial(_compute_apart, os.getpid(), body, co2=self._co2, details=details)
         )

@@ -61,6 +61,9 @@ class LogAccess(Protocol):
 class PlanDesk(Protocol):
     """What computes production plans without holding the event loop."""
 
+    def answer_at_once(self, body: bytes, *, details: bool) -> bytes | None:
+        """Answer a payload in JSON, or None where that takes too long for the event loop."""
+
     async def answer(self, body: bytes, *, details: bool) -> bytes:
         """Answer a payload in JSON; raises an `AppError` for the client."""
 
