@@ -5,29 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 import uvloop
+from tornado.httputil import HTTPServerConnectionDelegate as Taker
 
 from app import log
 from app.config import HttpEngine
+from app.errors import StackError, StoreUnavailableError
 from app.planning import PlanningDesk
+from app.process.duty import Orders, Wish, beating
 from app.process.sockets import listen_tcp
 from app.server import make_server
 from app.store import RedisStore
 from app.web import make_application
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Callable
 
+    from tornado.httputil import HTTPConnection, HTTPMessageDelegate
     from tornado.web import Application
 
     from app.config import Secret, Settings
     from app.identity import Identity
     from app.process import WorkerContext
     from app.server import Server
+
+PROBE_PATH = "/health"
+PROBE_TIMEOUT_S = 5.0
+_TURNS_TO_BE_KNOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +60,55 @@ class Service:
             runner.run(self._serve_worker(context))
 
     async def _serve_worker(self, context: WorkerContext) -> None:
-        stopping = _stop_event(signal.SIGTERM)
-        async with self._running(context.listeners, stopping, behind_proxy=True) as server:
+        orders = Orders()
+        async with self._application(orders.are_to_leave) as application:
+            counted = _Counted(application)
+            taker = counted if self.settings.recycle_after_requests else application
+            await self._answer_own_probe(taker)
+            orders.listen()
             context.notify_ready()
-            await stopping.wait()
-            cut = await server.drain(context.drain_timeout_s)
-        if cut:
-            log.get().warning("drain incomplete", connections_cut=cut)
+            with beating(context, counted.requests):
+                async with asyncio.TaskGroup() as drains:
+                    while orders.wish is not Wish.STOP:
+                        server = self._serve(taker, context.listeners)
+                        context.pulse.accept(accepting=True)
+                        await orders.other_than(Wish.SERVE)
+                        context.pulse.accept(accepting=False)
+                        # One that is called back from standby serves anew while this goes on.
+                        drains.create_task(_drain(server, context.drain_timeout_s))
+                        await orders.other_than(Wish.STAND_BY)
+
+    def _serve(self, application: Taker, listeners: list[socket.socket]) -> Server:
+        server = self._make_server(application, behind_proxy=True)
+        # A server closes what it is given; the worker may be told to accept again.
+        server.add_sockets([listener.dup() for listener in listeners])
+        return server
+
+    async def _answer_own_probe(self, application: Taker) -> None:
+        """Serve one request of its own, before any of a client.
+
+        Goes through a socket that nobody else knows: at the worker's own the one that it replaces
+        would answer as well.
+
+        Raises:
+            StackError: the answer is not 200, or there is none in time.
+        """
+        listener = socket.socket(socket.AF_UNIX)
+        listener.settimeout(0)
+        listener.bind("")  # the kernel finds a free name, outside the file system
+        listener.listen()
+        address = listener.getsockname()
+        server = self._make_server(application, behind_proxy=True)
+        server.add_sockets([listener])
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                status = await _get_status(address, PROBE_PATH)
+        except TimeoutError:
+            raise StackError(f"{PROBE_PATH} gave no answer in {PROBE_TIMEOUT_S:g} s") from None
+        finally:
+            await server.drain(0)
+        if status != HTTPStatus.OK:
+            raise StackError(f"{PROBE_PATH} was answered {status}")
 
     async def serve_directly(self) -> None:
         """Serve in this process on the service's own ports until SIGTERM or SIGINT."""
@@ -65,7 +116,9 @@ class Service:
             at for port in self.settings.ports for at in listen_tcp(self.settings.host, port)
         ]
         stopping = _stop_event(signal.SIGTERM, signal.SIGINT)
-        async with self._running(listeners, stopping, behind_proxy=False) as server:
+        async with self._application(stopping.is_set) as application:
+            server = self._make_server(application, behind_proxy=False)
+            server.add_sockets(listeners)
             await stopping.wait()
             await server.drain(1.0)
 
@@ -88,21 +141,75 @@ class Service:
         return make_application(self.settings, self.identity, store, plans, is_draining)
 
     @contextlib.asynccontextmanager
-    async def _running(
-        self, listeners: list[socket.socket], stopping: asyncio.Event, *, behind_proxy: bool
-    ) -> AsyncIterator[Server]:
+    async def _application(self, is_draining: Callable[[], bool]) -> AsyncIterator[Application]:
         store = self.make_store()
-        server = make_server(
-            self.make_application(store, stopping.is_set),
+        try:
+            # So that the first request finds the connection. A Redis that is away delays no start.
+            with contextlib.suppress(StoreUnavailableError):
+                await store.ping()
+            yield self.make_application(store, is_draining)
+        finally:
+            await store.close()
+
+    def _make_server(self, application: Taker, *, behind_proxy: bool) -> Server:
+        return make_server(
+            cast("Application", application),
             stock=self.settings.http_engine is HttpEngine.STOCK,
             max_body_bytes=self.settings.max_body_bytes,
             behind_proxy=behind_proxy,
         )
-        server.add_sockets(listeners)
-        try:
-            yield server
-        finally:
-            await store.close()
+
+
+class _Counted(Taker):
+    """Passes requests on to the application and counts them."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._requests = 0
+
+    def requests(self) -> int:
+        """How many there were."""
+        return self._requests
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Who takes a request."""
+        self._requests += 1
+        return self._application.start_request(server_conn, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        """Pass on that a connection was closed."""
+        self._application.on_close(server_conn)
+
+
+async def _drain(server: Server, timeout_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    cut = await server.drain(timeout_s)
+    # A connection that was accepted in the very turn of the loop in which the server stopped is
+    # made known to it only in one of the next. Turns are what counts: any time may pass in one.
+    for _ in range(_TURNS_TO_BE_KNOWN):
+        await asyncio.sleep(0)
+    cut += await server.drain(max(deadline - loop.time(), 0.0))
+    if cut:
+        log.get().warning("drain incomplete", connections_cut=cut)
+
+
+async def _get_status(address: str | bytes, path: str) -> int:
+    """The status with which a unix socket answers a GET."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(0)
+    await asyncio.get_running_loop().sock_connect(client, address)
+    reader, writer = await asyncio.open_unix_connection(sock=client)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode())
+        head = await reader.readline()
+        return int(head.split()[1])
+    except (ValueError, IndexError, OSError) as error:
+        raise StackError(f"{path} was not answered in HTTP") from error
+    finally:
+        writer.close()
 
 
 def _stop_event(*signals: signal.Signals) -> asyncio.Event:

@@ -10,7 +10,7 @@ import msgspec
 from app.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
     from pathlib import Path
 
 HANDOVER_VARIABLE = "WINDLASS_HANDOVER"
@@ -24,9 +24,16 @@ class Child(msgspec.Struct):
         generation: which start or reload of the master forked it.
         started: wall clock of its fork, seconds since the epoch.
         release: name of the release that it runs.
-        state: starting, ready, or stopping.
+        state: starting, ready, stopping, blocked (its event loop stands still; it is being killed),
+            or standby (alive and not accepting, to be brought back).
         ready_fd: the master's end of the pipe on which it says that it is ready; -1 once closed.
+        pulse_fd: the memory in which it shows that it lives; -1 where it has none.
         deadline: monotonic time by which it must have left its state, or None.
+        spread: factor of its limits of age and requests, so that not all workers reach theirs at
+            once.
+        replaces: pid of the worker that it is to replace in the same generation, or 0.
+        forked_at: monotonic time of its fork.
+        is_late: whether it was not ready in time and has been asked where it stands.
     """
 
     pid: int
@@ -37,6 +44,11 @@ class Child(msgspec.Struct):
     state: str = "starting"
     ready_fd: int = -1
     deadline: float | None = None
+    pulse_fd: int = -1
+    spread: float = 1.0
+    replaces: int = 0
+    forked_at: float = 0.0
+    is_late: bool = False
 
 
 class Slot(msgspec.Struct):
@@ -59,8 +71,25 @@ class Slot(msgspec.Struct):
     respawn_at: float | None = None
 
 
+class Launch(msgspec.Struct):
+    """What it takes to run a release again just as it ran.
+
+    Attributes:
+        argv: absolute path of the executable and its arguments.
+        environ: of the process, an entry NAME=VALUE each, as the kernel has them.
+        settings: those in force, an entry NAME=VALUE each.
+    """
+
+    argv: list[str]
+    environ: list[bytes] = []
+    settings: list[bytes] = []
+
+
 class MasterState(msgspec.Struct):
     """All that a master hands to its successor in the same process.
+
+    A release may hand over to one that is older or newer: what one does not know is left out, and
+    what one lacks has its default.
 
     Attributes:
         pid: of the master; a handover to another process is none.
@@ -71,6 +100,13 @@ class MasterState(msgspec.Struct):
         reloads: how many were begun.
         reload_wanted: whether one was asked for that has not begun.
         slots_before_reload: how many there were when the last reload loaded its code.
+        back_wanted: whether the way back was asked for and has not begun.
+        current: how the release that runs was started.
+        previous: how the one before it was started, for the way back.
+        earlier: what `previous` was before the upgrade under way.
+        target: how the release that takes over is started; its settings, if any, stand in the
+            place of those that it would read.
+        returning: whether this handover goes back to a release whose workers still serve.
     """
 
     pid: int
@@ -83,11 +119,21 @@ class MasterState(msgspec.Struct):
     reloads: int = 0
     reload_wanted: bool = False
     slots_before_reload: int = 0
+    back_wanted: bool = False
+    current: Launch | None = None
+    previous: Launch | None = None
+    earlier: Launch | None = None
+    target: Launch | None = None
+    returning: bool = False
 
 
 def write_status(path: Path, state: MasterState) -> None:
-    """Write the state where `windlass status` finds it, whole or not at all."""
-    write_whole(path, msgspec.json.encode(state))
+    """Write the state where `windlass status` finds it, whole or not at all.
+
+    How releases were started is left out: their settings and environment may hold passwords.
+    """
+    shown = msgspec.structs.replace(state, current=None, previous=None, earlier=None, target=None)
+    write_whole(path, msgspec.json.encode(shown))
 
 
 def read_status(path: Path) -> MasterState | None:
@@ -96,6 +142,27 @@ def read_status(path: Path) -> MasterState | None:
         return msgspec.json.decode(path.read_bytes(), type=MasterState)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def set_inheritable(state: MasterState, *, yes: bool) -> None:
+    """Have `exec` and programs that are started hand on the descriptors of a state, or not."""
+    descriptors = [slot.fd for slot in state.slots]
+    for child in state.children:
+        descriptors += [child.ready_fd, child.pulse_fd]
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.set_inheritable(descriptor, yes)
+
+
+def entries(mapping: Mapping[str, str]) -> list[bytes]:
+    """A mapping as entries NAME=VALUE; `mapping_of` is the way back."""
+    return [os.fsencode(f"{name}={text}") for name, text in mapping.items()]
+
+
+def mapping_of(entries: list[bytes]) -> dict[str, str]:
+    """What `entries` was made from."""
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return {name: text for name, _, text in pairs}
 
 
 def to_environment(state: MasterState) -> dict[str, str]:

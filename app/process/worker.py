@@ -1,11 +1,13 @@
 """What a forked child does before and after it serves.
 
 A worker starts with default signal handlers, only the descriptors that are its own, and a promise
-of the kernel to be told when its master dies.
+of the kernel to be told when its master dies. It writes where each of its threads stands to the log
+when it is killed by SIGABRT or a fault of the machine code, and, without dying, on SIGUSR1.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from app.process.pulse import Pulse
+
 READY = b"R"
+TRACEBACK = signal.SIGUSR1
+"""Has a worker write where its threads stand."""
+STAND_BY, SERVE_AGAIN = signal.SIGUSR2, signal.SIGHUP
+"""Have a worker stop accepting and stay, and accept again; default handlers end it instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +39,20 @@ class WorkerContext:
         listeners: sockets that listen and are the worker's own.
         drain_timeout_s: seconds it may take to finish its requests after SIGTERM.
         ready_fd: descriptor of the pipe on which it says that it is ready.
+        pulse: on which its event loop beats, every `beat_interval_s` seconds. A worker that has
+            beaten once and then stops is killed.
     """
 
     slot: int
     listeners: list[socket.socket]
     drain_timeout_s: float
     ready_fd: int
+    pulse: Pulse
+    beat_interval_s: float
 
     def notify_ready(self) -> None:
         """Tell the master that this worker serves."""
+        self.pulse.accept(accepting=True)
         os.write(self.ready_fd, READY)
 
 
@@ -65,11 +78,15 @@ def run_child(
 
 def _become_worker(master_pid: int) -> None:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C reaches the whole group; the master turns it into an orderly end of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(signal.SIGTERM)
     if os.getppid() != master_pid:
         raise SystemExit(0)  # the master died before the kernel was asked to tell
+    # By descriptor: the stream above it may be in use by a thread that stands still.
+    log_fd = sys.stdout.fileno()
+    faulthandler.enable(log_fd, all_threads=True)
+    faulthandler.register(TRACEBACK, log_fd, all_threads=True)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+import psutil
 import pytest
 
 from tests.support import Stack, free_port, wait_for
@@ -81,22 +85,35 @@ def test_reload_replaces_every_worker_and_fails_no_request(
     assert stack.pid("web") == master, "supervisord sees the same process"
 
 
-def worker_pids(status: dict[str, Any]) -> set[int]:
-    """The process ids of the workers."""
-    return {p["pid"] for p in status["processes"] if p["name"].startswith("web/")}
+def worker_pids(status: dict[str, Any], state: str = "") -> set[int]:
+    """The process ids of the workers, of all or of those in a state."""
+    return {
+        p["pid"] for p in status["processes"]
+        if p["name"].startswith("web/") and state in {"", p["state"]}
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("module", "fault"),
+    ("module", "fault", "words", "more"),
     [
-        ("app/web/home.py", "raise RuntimeError('broken at import')"),
-        ("app/serving.py", "raise RuntimeError('broken at import')"),
-        ("app/web/templates/home.html", "{% if %}"),
+        (
+            "app/web/home.py", "raise RuntimeError('broken at import')",
+            "RuntimeError: broken at import", "windlass check",
+        ),
+        (
+            "app/serving.py", "raise RuntimeError('broken at import')",
+            "RuntimeError: broken at import", "windlass logs web",
+        ),
+        (
+            "app/web/templates/home.html", "{% if %}",
+            "application: ParseError: Missing {% end %} block for if", "windlass logs web",
+        ),
     ],
-)
+)  # fmt: skip
 def test_code_that_is_not_fit_is_refused_and_the_old_goes_on(
-    make_stack: Callable[..., Stack], checkout: Path, module: str, fault: str
-) -> None:
+    make_stack: Callable[..., Stack], checkout: Path, module: str, fault: str, words: str,
+    more: str,
+) -> None:  # fmt: skip
     stack = make_stack()
     stack.root = checkout
     stack.up()
@@ -107,6 +124,10 @@ def test_code_that_is_not_fit_is_refused_and_the_old_goes_on(
             file.write(fault + "\n")
         done = stack.run("reload")
         assert done.returncode == 1
+        said = done.stderr.strip().splitlines()[-1]
+        assert words in said
+        assert more in said
+        assert "Traceback" not in done.stderr
         assert [stack.pid(f"web/{slot}") for slot in (0, 1)] == pids
         (checkout / module).write_text(good)
         assert stack.run("reload").returncode == 0
@@ -123,7 +144,7 @@ def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(
     serving = checkout / "app" / "serving.py"
     good = serving.read_text()
     with Traffic(stack.url) as traffic:
-        serving.write_text(good.replace("context.notify_ready()", "await stopping.wait()"))
+        serving.write_text(good.replace("orders.listen()", "await asyncio.sleep(60)"))
         done = stack.run("reload")
         assert done.returncode == 1
         assert "the old workers go on" in done.stderr
@@ -242,7 +263,7 @@ def test_old_worker_that_dies_during_a_reload_leaves_one_worker_a_slot(
     stack.root = checkout
     stack.up()
     serving = checkout / "app" / "serving.py"
-    marker = "stopping = _stop_event(signal.SIGTERM)\n"
+    marker = "orders = Orders()\n"
     text = serving.read_text()
     assert marker in text
     serving.write_text(text.replace(marker, f"{marker}        await asyncio.sleep(1.5)\n", 1))
@@ -265,6 +286,121 @@ def test_wrong_settings_do_not_reload(make_stack: Callable[..., Stack]) -> None:
     assert done.returncode == 78
     assert stack.get("/metadata").json()["environment"] == "FIRST"
     assert stack.run("down").returncode == 0, "a stack whose settings broke can be stopped"
+
+
+def test_release_that_never_serves_gives_way_to_the_one_before(
+    make_stack: Callable[..., Stack], checkout: Path, tmp_path: Path
+) -> None:
+    profile, bad = tmp_path / "profile", tmp_path / "bad"
+    shutil.copytree(checkout, bad)
+    serving = bad / "app" / "serving.py"
+    serving.write_text(serving.read_text().replace("orders.listen()", "await asyncio.sleep(600)"))
+    for release in (checkout, bad):
+        program = release / "bin" / "windlass"
+        program.parent.mkdir()
+        words = (f"PYTHONPATH={release}", sys.executable, "-m", "app")
+        program.write_text(f'#!/bin/sh\nexec env {shlex.join(words)} "$@"\n')
+        program.chmod(0o755)
+    profile.symlink_to(checkout)
+    stack = make_stack(START_TIMEOUT_S="5", WINDLASS_PROFILE=str(profile))
+    stack.root = checkout
+    stack.up()
+    workers, master = worker_pids(stack.status()), psutil.Process(stack.pid("web"))
+    profile.unlink()
+    profile.symlink_to(bad)
+    with Traffic(stack.url) as traffic:
+        done = stack.run("reload")
+        assert done.returncode == 1
+        assert "was not ready in time; the old workers go on" in done.stderr
+        assert master.is_running()
+        assert master.environ()["PYTHONPATH"] == str(checkout), "the old release runs again"
+        wait_for(lambda: worker_pids(stack.status()) == workers, "the end of the new workers", 30)
+    assert traffic.failures == []
+    assert "most recent call first" in stack.log("web"), "where the new worker hung"
+    os.kill(min(workers), signal.SIGKILL)
+    wait_for(
+        lambda: len(ready := worker_pids(stack.status(), "ready")) == 2 and ready != workers,
+        "a worker of the old release", 30,
+    )  # fmt: skip
+
+
+def test_back_brings_the_workers_of_before_and_their_settings(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack, file = stack_with_file(make_stack, "ENVIRONMENT=FIRST\nSTANDBY_S=600\n")
+    stack.up()
+    first = worker_pids(stack.status())
+    file.write_text("ENVIRONMENT=SECOND\nSTANDBY_S=600\n")
+    with Traffic(stack.url) as traffic:
+        assert stack.run("reload").returncode == 0
+        assert stack.get("/metadata").json()["environment"] == "SECOND"
+        assert worker_pids(stack.status(), "standby") == first
+        done = stack.run("reload", "--back")
+        assert done.returncode == 0, done.stderr
+        assert "went back to" in done.stderr
+        assert stack.get("/metadata").json()["environment"] == "FIRST"
+        wait_for(lambda: worker_pids(stack.status()) == first, "the end of the new workers", 30)
+        os.kill(min(first), signal.SIGKILL)
+        wait_for(lambda: len(worker_pids(stack.status(), "ready") - first) == 1, "another", 30)
+        for _ in range(4):
+            assert stack.get("/metadata").json()["environment"] == "FIRST"
+        assert stack.run("reload", "--back").returncode == 1
+        assert stack.run("reload").returncode == 0
+        assert stack.get("/metadata").json()["environment"] == "SECOND"
+    # A POST under way at the worker that was killed has no second chance.
+    assert len(traffic.failures) <= 2
+    assert all(failure.startswith("POST") for failure in traffic.failures)
+
+
+def test_recycling_under_traffic_fails_no_request(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(RECYCLE_AFTER_REQUESTS="150", HEARTBEAT_TIMEOUT_S="1")
+    stack.up()
+    first = worker_pids(stack.status())
+    seen: set[int] = set()
+    with Traffic(stack.url) as traffic:
+
+        def replaced_twice() -> bool:
+            seen.update(worker_pids(stack.status()))
+            return len(seen - first) >= 4
+
+        wait_for(replaced_twice, "two rounds of replacements", 60)
+    assert traffic.failures == []
+    assert all(process["restarts"] == 0 for process in stack.status()["processes"])
+
+
+@pytest.mark.parametrize("engine", ["windlass", "stock"])
+def test_worker_that_fails_its_own_probe_never_serves(
+    make_stack: Callable[..., Stack], checkout: Path, engine: str
+) -> None:
+    stack = make_stack(HTTP_ENGINE=engine)
+    stack.root = checkout
+    stack.up()
+    routes = checkout / "app" / "web" / "application.py"
+    text = routes.read_text()
+    assert "/health" in text
+    routes.write_text(text.replace("/health", "/healthy"))
+    with Traffic(stack.url) as traffic:
+        done = stack.run("reload")
+        assert done.returncode == 1
+        assert "new worker" in done.stderr
+    assert traffic.failures == []
+    assert "/health was answered 404" in stack.log("web")
+
+
+@pytest.mark.parametrize("engine", ["windlass", "stock"])
+def test_worker_that_stands_still_is_replaced(
+    make_stack: Callable[..., Stack], engine: str
+) -> None:
+    stack = make_stack(HEARTBEAT_TIMEOUT_S="2", HTTP_ENGINE=engine)
+    stack.up()
+    victim = stack.pid("web/0")
+    os.kill(victim, signal.SIGSTOP)
+    wait_for(
+        lambda: len(ready := worker_pids(stack.status(), "ready")) == 2 and victim not in ready,
+        "another worker", 30,
+    )  # fmt: skip
+    assert stack.entry("web/0")["last_exit"] == "its event loop stood still; killed by SIGKILL"
+    assert [stack.get("/health").status_code for _ in range(4)] == [200] * 4
 
 
 def test_requests_under_way_are_finished(make_stack: Callable[..., Stack]) -> None:

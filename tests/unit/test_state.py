@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.process import state
-from app.process.state import HANDOVER_VARIABLE, Child, MasterState, Slot
+from app.process.state import HANDOVER_VARIABLE, Child, Launch, MasterState, Slot
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -67,7 +67,41 @@ def test_status_that_is_broken_is_none(tmp_path: Path, text: str) -> None:
     assert state.read_status(path) is None
 
 
+def test_status_tells_nothing_of_how_releases_were_started(tmp_path: Path) -> None:
+    path = tmp_path / "master.json"
+    launch = Launch(["/bin/windlass"], [b"TOKEN=hush"], [b"REDIS_PASSWORD=hush"])
+    written = some_state(5)
+    written.current = written.previous = written.earlier = written.target = launch
+    state.write_status(path, written)
+    assert b"hush" not in path.read_bytes()
+    assert b"aHVzaA" not in path.read_bytes(), "nor in base64"
+    assert written.current is launch
+
+
 # ---- for the successor
+
+
+def test_environment_survives_whatever_its_bytes() -> None:
+    environ = {"A": "", "B": "x=y", "C": os.fsdecode(b"\xff\n"), os.fsdecode(b"D\xfe"): "\u00e9"}
+    handed = some_state(os.getpid())
+    handed.previous = Launch(["/bin/windlass", "serve"], state.entries(environ))
+    found = state.from_environment(state.to_environment(handed))
+    assert found is not None
+    assert found.previous is not None
+    assert state.mapping_of(found.previous.environ) == environ
+
+
+def test_handover_of_an_older_and_of_a_newer_release_is_understood() -> None:
+    old = {"pid": os.getpid(), "started": 1.5, "generation": 2, "release": "a", "reloads": 1,
+           "slots": [{"fd": 7, "path": "/w"}], "of a later release": 1,
+           "children": [{"pid": 4, "slot": 0, "generation": 2, "started": 1.5, "release": "a"}],
+           }  # fmt: skip
+    descriptor = os.memfd_create("handover")
+    os.write(descriptor, msgspec.json.encode(old))
+    found = state.from_environment({HANDOVER_VARIABLE: str(descriptor)})
+    assert found is not None
+    assert found.previous is None
+    assert (found.children[0].pulse_fd, found.children[0].spread) == (-1, 1.0)
 
 
 def test_handover_in_the_same_process_arrives_whole() -> None:

@@ -1,0 +1,77 @@
+"""What a worker's event loop owes its master: a pulse, and an ear for what it wants.
+
+For a worker that serves from asyncio; needs its running event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from app.process import worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from app.process.worker import WorkerContext
+
+
+class Wish(Enum):
+    """What the master wants of a worker."""
+
+    SERVE = auto()
+    STAND_BY = auto()
+    STOP = auto()
+
+
+class Orders:
+    """The master's last wish, heard as signals. After STOP there is no other."""
+
+    def __init__(self) -> None:
+        self.wish = Wish.SERVE
+        self._changed = asyncio.Event()
+
+    def listen(self) -> None:
+        """Hear signals from now on. Before, while nothing is served yet, they end the process."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._hear, Wish.STOP)
+        loop.add_signal_handler(worker.STAND_BY, self._hear, Wish.STAND_BY)
+        loop.add_signal_handler(worker.SERVE_AGAIN, self._hear, Wish.SERVE)
+
+    async def other_than(self, wish: Wish) -> Wish:
+        """Wait until the wish is another; returns that one."""
+        while self.wish is wish:
+            self._changed.clear()
+            await self._changed.wait()
+        return self.wish
+
+    def are_to_leave(self) -> bool:
+        """Whether the worker is not, or no longer, to serve."""
+        return self.wish is not Wish.SERVE
+
+    def _hear(self, wish: Wish) -> None:
+        if self.wish is not Wish.STOP:
+            self.wish = wish
+            self._changed.set()
+
+
+@contextlib.contextmanager
+def beating(context: WorkerContext, served: Callable[[], int]) -> Iterator[None]:
+    """Within, the event loop beats; `served` is how many requests it has served so far."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def beat() -> None:
+        nonlocal timer
+        context.pulse.beat(served())
+        timer = loop.call_later(context.beat_interval_s, beat)
+
+    beat()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
