@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
@@ -22,6 +23,8 @@ from app.errors import AppError, ConfigError, Fault, StackError
 
 if TYPE_CHECKING:
     from app.planning import DetailedAnswer
+    from app.process import MasterOptions
+    from app.process.state import MasterState
     from app.stack.layout import Layout
     from app.stack.plan import Plan
     from app.stack.status import StackStatus
@@ -171,8 +174,9 @@ def logs(context: Context, programs: tuple[str, ...], lines: int, *, follow: boo
 
 
 @cli.command()
+@click.option("--back", is_flag=True, help="Return to the release that ran before the last reload.")
 @click.pass_obj
-def reload(context: Context) -> None:
+def reload(context: Context, *, back: bool) -> None:
     """Load new code and settings without refusing a request.
 
     The new code is checked first; its workers take over once they are ready. When it is not fit to
@@ -180,11 +184,17 @@ def reload(context: Context) -> None:
     """
     from app.stack import lifecycle
 
-    sources = context.of_stack(context.layout())
+    layout = context.layout()
+    sources = context.of_stack(layout)
+    if back:
+        settings = config.load(sources, lenient=True)
+        patience_s = 3.0 * settings.start_timeout_s + settings.probation_s
+        context.say(lifecycle.go_back(layout, patience_s))
+        return
     for name in sorted(VARIABLES.keys() & context.sources.environ.keys()):
         if context.sources.environ[name] != sources.environ.get(name):
             context.say(f"{name} of this environment is left out: the stack has its own from `up`")
-    lifecycle.reload(_plan(context, config.load(sources)), context.say)
+    lifecycle.reload(_plan_of_new_code(context, config.load(sources)), context.say)
     context.say("the new code serves")
 
 
@@ -291,29 +301,71 @@ def config_command(context: Context, *, as_json: bool) -> None:
 @click.pass_obj
 def serve(context: Context) -> None:
     """Run the master and its workers; what supervisord runs."""
-    from app.process import Master, MasterOptions, state
+    from app.process import Master, state, upgrade
+
+    inherited = state.from_environment(os.environ)
+    try:
+        master = Master(_master_options(context, inherited), inherited)
+    except Exception as error:
+        if inherited is not None:
+            upgrade.return_after_failed_start(inherited, error)
+        raise
+    sys.exit(master.run())
+
+
+def _master_options(context: Context, inherited: MasterState | None) -> MasterOptions:
+    from app.process import MasterOptions, Recycling, state
     from app.serving import Service
     from app.stack import redis
 
-    settings = context.settings()
-    layout = context.layout()
-    layout.prepare()
+    target = inherited.target if inherited else None
+    # On the way back, the settings with which the release ran.
+    pinned = state.mapping_of(target.settings) if target else {}
+    sources = Sources(pinned, None) if pinned else context.sources
+    settings = config.load(sources)
+    layout = _layout_of(settings)
     built = identity.identify(layout.root)
     _configure_logs(settings)
-    service = Service(settings, built, redis.address(settings, layout))
-    this = (sys.executable, "-m", "app")
-    options = MasterOptions(
+    return MasterOptions(
         run_dir=layout.run,
         workers=settings.worker_count,
         release=built.release,
-        run_worker=service.run_worker,
-        exec_argv=(*this, "serve"),
-        check_argv=(*this, "check"),
+        run_worker=Service(settings, built, redis.address(settings, layout)).run_worker,
+        command=tuple(target.argv[:-1]) if target else _newest_program(),
+        newest=_newest_program,
         start_timeout_s=settings.start_timeout_s,
         drain_timeout_s=settings.drain_timeout_s,
-        environ=os.environ,
+        environ=dict(os.environ),
+        settings={name: text for name, (text, _) in sources.texts().items()},
+        heartbeat_timeout_s=settings.heartbeat_timeout_s,
+        probation_s=settings.probation_s,
+        standby_s=settings.standby_s,
+        recycling=Recycling(
+            settings.recycle_after_s,
+            settings.recycle_after_requests,
+            settings.recycle_above_mb << 20,
+        ),
     )
-    sys.exit(Master(options, state.from_environment(os.environ)).run())
+
+
+def _layout_of(settings: Settings) -> Layout:
+    from app.stack import layout
+
+    found = layout.find(settings)
+    found.prepare()
+    return found
+
+
+def _newest_program() -> tuple[str, ...]:
+    """The program that an upgrade executes: that of the profile, or this one.
+
+    `WINDLASS_PROFILE` names a link that a deployment moves from release to release. It is followed
+    once, so that what was checked is what is executed, and what it names stays what it is.
+    """
+    profile = os.environ.get("WINDLASS_PROFILE")
+    if profile:
+        return (str(Path(profile, "bin", "windlass").resolve(strict=True)),)
+    return (sys.executable, "-m", "app")
 
 
 def main() -> NoReturn:
@@ -379,11 +431,26 @@ def _plan(context: Context, settings: Settings) -> Plan:
     return plan.make(settings, static, os.environ.get("PATH", os.defpath), context.say)
 
 
+def _plan_of_new_code(context: Context, settings: Settings) -> Plan:
+    """As `_plan`, where the code itself may be what is broken."""
+    try:
+        return _plan(context, settings)
+    except (AppError, click.ClickException):
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise StackError(
+            f"The new code cannot be loaded: {type(error).__name__}: {error} ({where.filename}, "
+            f"line {where.lineno}); what runs goes on. Mend it, try it with windlass check, and "
+            "reload again"
+        ) from error
+
+
 def _warn_of_redis(context: Context, plan: Plan) -> None:
     """Say it at once when the Redis in use does not answer; the rest of the service works."""
-    from app.stack import probe, render
+    from app.stack import nginx, probe
 
-    address = render.listen_addresses(plan.settings.host, plan.settings.port)[0]
+    address = nginx.listen_addresses(plan.settings.host, plan.settings.port)[0]
     answer = probe.get(address, "/ready")
     if answer is not None and answer.status != 200:
         reason = msgspec.json.decode(answer.body)["detail"]

@@ -216,8 +216,38 @@ def _host() -> tuple[Callable[[str], str], str]:
     return parse, allowed
 
 
+def _list_of(
+    one: Callable[[str], str], allowed: str
+) -> tuple[Callable[[str], tuple[str, ...]], str]:
+    every = f"{allowed}, separated by commas or spaces, or empty"
+
+    def parse(text: str) -> tuple[str, ...]:
+        try:
+            return tuple(dict.fromkeys(one(item) for item in re.split(r"[,\s]+", text) if item))
+        except ValueError:
+            raise _WrongValueError(every) from None
+
+    return parse, every
+
+
+def _host_pattern(text: str) -> str:
+    name = text.lower().removeprefix("*.")
+    if name.startswith("[") and name.endswith("]"):
+        return f"[{ipaddress.IPv6Address(name[1:-1])}]"
+    label = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+    if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name):
+        raise ValueError(text)
+    return text.lower()
+
+
 _HOST = _host()
 _PORT = _integer(1, 65535)
+_NETWORKS = _list_of(
+    lambda text: str(ipaddress.ip_network(text)), "IP addresses or networks such as 10.0.0.0/8"
+)
+_HOST_PATTERNS = _list_of(
+    _host_pattern, "host names such as example.org, or *.example.org for those beneath"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +300,48 @@ class Settings:
     max_body_bytes: int = _variable(
         "2097152", *_integer(1024, 1 << 30), "Largest request body; more is answered 413"
     )
+    tls_certificate: Path | None = _variable(
+        "",
+        *_optional((Path, "a file"), "no TLS"),
+        "Certificate of the service with its chain, PEM; needs TLS_KEY",
+    )
+    tls_key: Path | None = _variable(
+        "", *_optional((Path, "a file"), "no TLS"), "Private key of TLS_CERTIFICATE, PEM"
+    )
+    tls_port: int = _variable("8443", *_PORT, "Port of the service over TLS, where it has a key")
+    http_redirect: bool = _variable(
+        "no", *_switch(), "Whether plain HTTP is sent on to TLS_PORT; /health is answered on both"
+    )
+    hsts_max_age_s: int = _variable(
+        "31536000",
+        *_integer(0, 63_072_000),
+        "Seconds for which a browser that came by TLS comes by nothing else (HSTS); 0: not asked",
+    )
+    allowed_hosts: tuple[str, ...] = _variable(
+        "", *_HOST_PATTERNS, "Hosts that are served, others are answered 421; empty: any"
+    )
+    trusted_proxies: tuple[str, ...] = _variable(
+        "",
+        *_NETWORKS,
+        "Proxies in front whose X-Forwarded-For and -Proto are believed; nobody else's are",
+    )
+    client_timeout_s: int = _variable(
+        "10",
+        *_integer(1, 600),
+        "Seconds that a client may take for a request's head, and between two parts of its body "
+        "or of the answer that it reads",
+    )
+    rate_limit_per_s: int = _variable(
+        "0", *_integer(0, 1_000_000), "Requests a second from one address; beyond: 429; 0: any"
+    )
+    rate_limit_burst: int = _variable(
+        "50", *_integer(0, 1_000_000), "Requests that an address may be ahead of RATE_LIMIT_PER_S"
+    )
+    connection_limit: int = _variable(
+        "0",
+        *_integer(0, 65_535),
+        "Requests under way at a time from one address; beyond: 429; 0: any",
+    )
     http_engine: HttpEngine = _variable(
         "windlass",
         *_choice(HttpEngine),
@@ -283,6 +355,26 @@ class Settings:
     )
     drain_timeout_s: int = _variable(
         "10", *_integer(0, 600), "Seconds a stopping worker may take to finish its requests"
+    )
+    heartbeat_timeout_s: int = _variable(
+        "30",
+        *_integer(0, 3600),
+        "Seconds after which a worker whose event loop stands still is replaced; 0: never",
+    )
+    probation_s: int = _variable(
+        "1", *_integer(0, 600), "Seconds that new workers must last before a reload has succeeded"
+    )
+    standby_s: int = _variable(
+        "0", *_integer(0, 86_400), "Seconds that old workers are kept after a reload, to go back to"
+    )
+    recycle_after_s: int = _variable(
+        "0", *_integer(0, 31_536_000), "Seconds after which a worker is replaced; 0: never"
+    )
+    recycle_after_requests: int = _variable(
+        "0", *_integer(0, 10**12 - 1), "Requests after which a worker is replaced; 0: never"
+    )
+    recycle_above_mb: int = _variable(
+        "0", *_integer(0, 1_000_000), "Megabytes (PSS) above which a worker is replaced; 0: never"
     )
     log_level: LogLevel = _variable(
         "info", *_choice(LogLevel), "Least severe log line that is written"
@@ -309,15 +401,21 @@ class Settings:
         return [port for port in (self.port, self.plan_port) if port]
 
     @property
+    def has_tls(self) -> bool:
+        """Whether the service is reached by TLS too."""
+        return self.tls_certificate is not None
+
+    @property
     def addresses(self) -> list[str]:
         """Where the service is, as URLs: the page, and the production plan on its own port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         if host in {"0.0.0.0", "[::]"}:  # noqa: S104 - any address: this machine's own is one
             host = "localhost"
         paths = ("/", "/productionplan")
-        return [
+        plain = [
             f"http://{host}:{port}{path}" for port, path in zip(self.ports, paths, strict=False)
         ]
+        return [f"https://{host}:{self.tls_port}/", *plain] if self.has_tls else plain
 
     @property
     def logs_json(self) -> bool:
@@ -409,6 +507,27 @@ def load(sources: Sources, *, lenient: bool = False) -> Settings:
             faults.append(Fault(name, f"the value{shown} from {source} is wrong; allowed: {error}"))
     if values["port"] == values["plan_port"]:
         values["plan_port"] = None  # one port serves everything
+    faults += _contradictions(values, lenient=lenient)
     if faults and not lenient:
         raise ConfigError("These settings are wrong (`windlass config --help` explains):", faults)
     return Settings(**cast("dict[str, Any]", values))
+
+
+def _contradictions(values: dict[str, object], *, lenient: bool) -> list[Fault]:
+    """What each setting allows, and another does not; put right where `lenient`."""
+    faults: list[Fault] = []
+    has_key = values["tls_key"] is not None
+    if has_key != (values["tls_certificate"] is not None):
+        given, lacking = (
+            ("TLS_KEY", "TLS_CERTIFICATE") if has_key else ("TLS_CERTIFICATE", "TLS_KEY")
+        )
+        faults.append(Fault(given, f"needs {lacking}; set both, or neither"))
+    elif has_key and values["tls_port"] in {values["port"], values["plan_port"]}:
+        faults.append(Fault("TLS_PORT", "is the port of plain HTTP too; set it to another"))
+    elif not has_key and values["http_redirect"]:
+        faults.append(
+            Fault("HTTP_REDIRECT", "needs TLS_CERTIFICATE and TLS_KEY, to have where to send on to")
+        )
+    if faults and lenient:
+        values |= {"tls_key": None, "tls_certificate": None, "http_redirect": False}
+    return faults

@@ -35,6 +35,12 @@ def argv(
     return (sys.executable, "-m", "app.stack.launch", str(run_dir), name, whose, *command)
 
 
+def open_files_limit() -> int:
+    """How many files a program may have open: as many as it wants, or as this user may give."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+
+
 def main(arguments: list[str]) -> None:
     """Become the program; never returns."""
     folder, name, whose, *command = arguments
@@ -54,8 +60,7 @@ def main(arguments: list[str]) -> None:
     except OSError as error:  # a full disk must not keep a program from starting
         sys.stderr.write(f"windlass: {name} cannot be recorded: {error}\n")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files_limit(), hard))
     sys.stderr.flush()
     os.execv(command[0], command)  # noqa: S606 - it is what this module is for
 

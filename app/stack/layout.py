@@ -60,6 +60,11 @@ class Layout:
         return self.state / "conf"
 
     @property
+    def maintenance(self) -> Path:
+        """The file whose presence closes the service for maintenance."""
+        return self.state / "maintenance"
+
+    @property
     def scratch(self) -> Path:
         """Folder of Nginx's temporary files."""
         return self.state / "tmp"

@@ -18,7 +18,7 @@ import msgspec
 from app.config import VARIABLES
 from app.errors import StackError
 from app.files import write_whole
-from app.stack import groups, launch, logs, ports, probe, redis, render, status
+from app.stack import groups, launch, logs, nginx, ports, probe, redis, render, status, upgrade
 from app.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def up(
         render.publish_static(plan)
         render.write(plan)
         test_nginx(plan)
+        upgrade.point(layout, plan.nginx.path)
         _keep_overrides(layout, environ)
         say(f"starting {', '.join(program.name for program in render.programs(plan))}")
         process = _start_supervisord(plan, environ, detached=detached)
@@ -99,16 +100,28 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
             if fewer:
                 change.apply()
             Supervisor(plan.layout.run / "supervisord.sock").signal("web", "HUP")
-            _wait_for_reload(plan, before)
+            _wait_for_reload(plan.layout, before, _reload_timeout_s(plan))
             change.apply()
         except StackError:
             change.undo()
             raise
 
 
+def go_back(layout: Layout, timeout_s: float) -> str:
+    """Have the master go back to the release before; returns how that went, for people.
+
+    Raises:
+        StackError: there is none, or it is not fit to serve; what ran goes on.
+    """
+    with exclusively(layout, patience_s=timeout_s):
+        before = _serving(layout)
+        Supervisor(layout.run / "supervisord.sock").signal("web", "USR2")
+        return _wait_for_reload(layout, before, timeout_s).reload
+
+
 @dataclass
 class _NginxChange:
-    """A new configuration of Nginx: tested before anything changes, applied once, undone on need.
+    """A new configuration of Nginx, or a new Nginx: tested first, applied once, undone on need.
 
     The configuration's file is always the one that Nginx runs, so that an Nginx that is started
     anew runs it too.
@@ -121,9 +134,9 @@ class _NginxChange:
 
     @classmethod
     def prepare(cls, plan: Plan) -> _NginxChange:
-        """Test the new configuration, and that the ports it adds can be had."""
-        change = cls(plan, plan.nginx_conf.read_text(), render.nginx(plan))
-        if change.old != change.new:
+        """Test the new configuration with the new Nginx, and that the ports it adds can be had."""
+        change = cls(plan, plan.nginx_conf.read_text(), nginx.configuration(plan))
+        if change._is_due():
             with tempfile.TemporaryDirectory(prefix="windlass-trial-") as folder:
                 trial = replace(plan, output=Path(folder))
                 render.write(trial)
@@ -133,7 +146,7 @@ class _NginxChange:
 
     def apply(self) -> None:
         # Left alone where nothing changes for it: its old workers close kept-alive connections.
-        if self.old != self.new and not self.applied:
+        if self._is_due() and not self.applied:
             self.applied = True
             self._switch(self.new)
             if not _comes_true(lambda: _answers(self.plan)):
@@ -144,9 +157,23 @@ class _NginxChange:
         if self.applied:
             self._switch(self.old)
 
+    def _is_due(self) -> bool:
+        return self.old != self.new or self._has_new_binary()
+
+    def _has_new_binary(self) -> bool:
+        return upgrade.is_due(self.plan.layout, self.plan.nginx.path)
+
     def _switch(self, text: str) -> None:
-        write_whole(self.plan.nginx_conf, text.encode())
-        Supervisor(self.plan.layout.run / "supervisord.sock").signal("nginx", "HUP")
+        plan = self.plan
+        if text == self.new and self._has_new_binary():
+            command = nginx.argv(plan, str(upgrade.link(plan.layout)))
+            upgrade.Change(
+                plan.layout, plan.nginx.path, command, plan.nginx_conf, text,
+                lambda: _answers(plan),
+            ).run()  # fmt: skip
+        else:
+            write_whole(plan.nginx_conf, text.encode())
+            Supervisor(plan.layout.run / "supervisord.sock").signal("nginx", "HUP")
 
 
 def test_nginx(plan: Plan) -> None:
@@ -156,7 +183,7 @@ def test_nginx(plan: Plan) -> None:
         StackError: it does not; carries its words.
     """
     done = subprocess.run(
-        (*render.nginx_argv(plan), "-q", "-t"), capture_output=True, text=True, check=False,
+        (*nginx.argv(plan), "-q", "-t"), capture_output=True, text=True, check=False,
         timeout=30,
     )  # fmt: skip
     if done.returncode != 0:
@@ -229,7 +256,16 @@ def _clear(layout: Layout, say: Callable[[str], None]) -> None:
 
 def _remove_records(layout: Layout) -> None:
     """Remove what a stack leaves in its run folder, and nothing that somebody else put there."""
-    for pattern in ("*.sock", "*.sock.*", "*.group", "*.pid", "master.json", "overrides.json"):
+    for pattern in (
+        "*.sock",
+        "*.sock.*",
+        "*.group",
+        "*.pid",
+        "*.oldbin",
+        "nginx",
+        "master.json",
+        "overrides.json",
+    ):
         for path in layout.run.glob(pattern):
             path.unlink(missing_ok=True)
 
@@ -289,10 +325,13 @@ def _lacking(plan: Plan) -> str:
 def _answers(plan: Plan) -> bool:
     """Whether a worker answers through Nginx at every address of the service."""
     settings = plan.settings
+    ports = [(port, False) for port in settings.ports]
+    if settings.has_tls:
+        ports.append((settings.tls_port, True))
     found = [
-        probe.get(address, "/health")
-        for port in settings.ports
-        for address in render.listen_addresses(settings.host, port)
+        probe.get(address, "/health", tls=tls)
+        for port, tls in ports
+        for address in nginx.listen_addresses(settings.host, port)
     ]
     return all(answer is not None and answer.status == 200 for answer in found)
 
@@ -310,26 +349,27 @@ def _serving(layout: Layout) -> MasterState:
     return found
 
 
-def _wait_for_reload(plan: Plan, before: MasterState) -> None:
-    deadline = time.monotonic() + _reload_timeout_s(plan)
+def _wait_for_reload(layout: Layout, before: MasterState, timeout_s: float) -> MasterState:
+    """Wait for the verdict on a reload or a way back; returns what the master says then."""
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        now = status.master(plan.layout)
+        now = status.master(layout)
         if now and now.pid != before.pid:
-            raise StackError(_with_log(plan.layout, "web", "The master died and was started anew"))
+            raise StackError(_with_log(layout, "web", "The master died and was started anew"))
         verdict = now.reload if now and now.reloads > before.reloads else ""
         if verdict.startswith("failed"):
             raise StackError(
-                _with_log(plan.layout, "web", f"The reload {verdict}; the old workers go on")
+                f"The reload {verdict}; the old workers go on. All that was said: windlass logs web"
             )
-        if verdict == "succeeded":
-            return
+        if now and verdict.startswith(("succeeded", "went back")):
+            return now
         time.sleep(_POLL_S)
     raise StackError("The reload gave no verdict in time; see: windlass logs web")
 
 
 def _reload_timeout_s(plan: Plan) -> float:
     # The master checks the code, then loads it, then waits for its workers: each in this time.
-    return 3.0 * plan.settings.start_timeout_s
+    return 3.0 * plan.settings.start_timeout_s + plan.settings.probation_s
 
 
 def _stop(layout: Layout, timeout_s: float) -> bool:

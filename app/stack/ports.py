@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 from typing import TYPE_CHECKING, cast
 
 import psutil
@@ -25,8 +26,11 @@ def check_free(settings: Settings, already_ours: str = "") -> None:
     Raises:
         StackError: one cannot; names it, who has it, and the setting.
     """
-    for setting, port in (("PORT", settings.port), ("PLAN_PORT", settings.plan_port)):
-        if port is None or f":{port};" in already_ours:
+    wanted = [("PORT", settings.port), ("PLAN_PORT", settings.plan_port)]
+    if settings.has_tls:
+        wanted.append(("TLS_PORT", settings.tls_port))
+    for setting, port in wanted:
+        if port is None or re.search(rf"^ *listen \S+:{port} ", already_ours, re.MULTILINE):
             continue
         try:
             for listener in listen_tcp(settings.host, port):
@@ -40,7 +44,10 @@ def _explain(error: OSError, setting: str, host: str, port: int) -> str:
         owner = _owner(port)
         return f"Port {port} is in use{owner}; free it, or set {setting} to another port"
     if error.errno == errno.EACCES:
-        return f"Port {port} needs root; set {setting} to one above 1023"
+        return (
+            f"Port {port} needs root; set {setting} to one above 1023, or let every user have it: "
+            f"sysctl net.ipv4.ip_unprivileged_port_start={port}"
+        )
     return (
         f"Nothing can listen on {host} port {port} ({error.strerror}); "
         "set HOST to an address of this machine"

@@ -6,27 +6,21 @@ import gzip
 import os
 import pwd
 import shlex
-import socket
 import sys
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tornado.template import Template
 
 from app.files import write_whole
-from app.process.sockets import addresses
-from app.stack import launch, redis
+from app.stack import keeper, launch, nginx, redis, upgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from app.stack.plan import Plan
 
-# What Nginx may answer by itself; the application answers all else.
-_NGINX_ANSWERS = (400, 404, 405, 408, 411, 413, 414, 416, 421, 429, 431, 500, 501, 502, 503,
-                  504, 505)  # fmt: skip
 _STOP_MARGIN_S = 5
 _REDIS_STOP_S = 10
 _COMPRESSIBLE = {".css", ".js", ".svg", ".json", ".txt"}
@@ -53,7 +47,7 @@ class Program:
 def write(plan: Plan) -> None:
     """Write the configuration of supervisord and of Nginx."""
     write_whole(plan.supervisord_conf, supervisord(plan).encode())
-    write_whole(plan.nginx_conf, nginx(plan).encode())
+    write_whole(plan.nginx_conf, nginx.configuration(plan).encode())
 
 
 def publish_static(plan: Plan) -> None:
@@ -80,7 +74,7 @@ def programs(plan: Plan) -> list[Program]:
     drain_s = plan.settings.drain_timeout_s + _STOP_MARGIN_S
     found = [
         Program("web", (sys.executable, "-m", "app", "serve"), 20, "TERM", drain_s),
-        Program("nginx", nginx_argv(plan), 30, "QUIT", drain_s),
+        Program("nginx", _kept_nginx(plan), 30, "QUIT", drain_s),
     ]
     if plan.redis:
         argv = redis.argv(plan.redis.path, plan.settings, plan.layout)
@@ -93,50 +87,9 @@ def stop_timeout_s(drain_timeout_s: float) -> float:
     return 2 * (drain_timeout_s + _STOP_MARGIN_S) + _REDIS_STOP_S + _STOP_MARGIN_S
 
 
-def nginx_argv(plan: Plan) -> tuple[str, ...]:
-    """The command of Nginx; further options may be added at its end."""
-    argv = (str(plan.nginx.path), "-p", str(plan.layout.state), "-c", str(plan.nginx_conf))
-    # Older ones would open their compiled-in error log first, which only root may write.
-    return (*argv, "-e", "stderr") if plan.nginx.version >= (1, 19, 5) else argv
-
-
-def nginx(plan: Plan) -> str:
-    """The text of Nginx's configuration."""
-    settings, run = plan.settings, plan.layout.run
-    return _render(
-        plan.layout.conf / "nginx" / "nginx.conf",
-        user=_user(),
-        workers=settings.worker_count,
-        run=run,
-        conf=plan.layout.conf,
-        state=plan.layout.state,
-        max_body_bytes=settings.max_body_bytes,
-        worker_sockets=[run / f"worker-{slot}.sock" for slot in range(settings.worker_count)],
-        addresses=[at for port in settings.ports for at in listen_addresses(settings.host, port)],
-        problems=[(code, _phrase(code)) for code in _NGINX_ANSWERS],
-        keepalive_min_timeout=plan.nginx.version >= (1, 27, 4),
-        gzip_static=plan.nginx.has("http_gzip_static"),
-        stylesheet=plan.static.stylesheet,
-        favicon=plan.static.favicon,
-    )
-
-
-def listen_addresses(host: str, port: int) -> list[str]:
-    """The addresses of a host name that this machine can listen on, as Nginx writes them."""
-    return [
-        f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}"
-        for family, (ip, _) in addresses(host, port)
-        if family != socket.AF_INET6 or _has_ipv6(ip)
-    ]
-
-
-def _has_ipv6(ip: str) -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind((ip, 0))
-    except OSError:
-        return False
-    return True
+def _kept_nginx(plan: Plan) -> tuple[str, ...]:
+    command = nginx.argv(plan, str(upgrade.link(plan.layout)))
+    return keeper.argv(upgrade.pid_file(plan.layout), command)
 
 
 def _supervisord_command(run: Path, program: Program) -> str:
@@ -146,10 +99,6 @@ def _supervisord_command(run: Path, program: Program) -> str:
 
 def _user() -> str:
     return pwd.getpwuid(os.geteuid()).pw_name
-
-
-def _phrase(code: int) -> str:
-    return HTTPStatus(code).phrase
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -23,7 +23,8 @@ class ProcessStatus(msgspec.Struct):
 
     Attributes:
         name: redis, web, web/0 (a worker by its slot), nginx, supervisord.
-        state: RUNNING and supervisord's other words; for a worker starting, ready, stopping.
+        state: RUNNING and supervisord's other words; for a worker starting, ready, stopping,
+            blocked, standby, or waiting for its next start.
         uptime_s: seconds since it started.
         restarts: how often it ended unasked since the stack came up.
         release: what it runs, where it runs the service.
@@ -82,7 +83,7 @@ def read(settings: Settings, layout: Layout) -> StackStatus:
         reload=serving.reload if serving else "",
         environment=settings.environment,
         addresses=settings.addresses,
-        ports=settings.ports,
+        ports=[*settings.ports, *([settings.tls_port] if settings.has_tls else [])],
         redis=log.mask(redis.address(settings, layout)) if running else "",
         state_dir=str(layout.state),
         processes=processes(layout) if running else [],
@@ -129,7 +130,7 @@ def _program(layout: Layout, name: str, word: str, pid: int, now: float) -> Proc
 
 
 def _workers(serving: MasterState, now: float) -> list[ProcessStatus]:
-    return [
+    found = [
         ProcessStatus(
             f"web/{child.slot}",
             child.state,
@@ -140,4 +141,10 @@ def _workers(serving: MasterState, now: float) -> list[ProcessStatus]:
             serving.slots[child.slot].last_exit,
         )
         for child in sorted(serving.children, key=lambda child: (child.slot, child.generation))
+    ]
+    # A slot whose worker died again and again has none until its pause is over.
+    return found + [
+        ProcessStatus(f"web/{number}", "waiting", 0, 0.0, slot.restarts, "", slot.last_exit)
+        for number, slot in enumerate(serving.slots)
+        if slot.respawn_at is not None and all(c.slot != number for c in serving.children)
     ]

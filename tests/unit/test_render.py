@@ -21,9 +21,12 @@ import pytest
 from supervisor.options import ServerOptions
 
 from app.config import Sources, load
-from app.stack import launch, layout, render
+from app.errors import StackError
+from app.server.engine import MAX_HEAD_BYTES
+from app.stack import launch, layout, nginx, render
 from app.stack.binaries import Binary
 from app.stack.plan import Plan, StaticFiles
+from tests.nginx_front import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +68,11 @@ def directive(text: str, name: str) -> list[str]:
     return re.findall(rf"^\s*{name}\s+(.*);$", text, re.MULTILINE)
 
 
+def listeners(plan: Plan) -> list[str]:
+    """The addresses at which the configuration listens."""
+    return [text.split()[0] for text in directive(nginx.configuration(plan), "listen")]
+
+
 def read_by_supervisord(plan: Plan) -> Any:  # noqa: ANN401 - supervisor has no types
     render.write(plan)
     options = ServerOptions()
@@ -76,16 +84,16 @@ def read_by_supervisord(plan: Plan) -> Any:  # noqa: ANN401 - supervisor has no 
 
 
 def test_nginx_listens_on_both_ports(plan: Plan) -> None:
-    assert directive(render.nginx(plan), "listen") == ["127.0.0.1:8000", "127.0.0.1:8888"]
+    assert listeners(plan) == ["127.0.0.1:8000", "127.0.0.1:8888"]
 
 
 def test_nginx_listens_on_one_port_without_a_plan_port(state: Path) -> None:
     plan = plan_of(state, PORT="9000", PLAN_PORT="")
-    assert directive(render.nginx(plan), "listen") == ["127.0.0.1:9000"]
+    assert listeners(plan) == ["127.0.0.1:9000"]
 
 
 def test_nginx_balances_over_the_socket_of_every_worker(state: Path) -> None:
-    text = render.nginx(plan_of(state, WORKERS="3"))
+    text = nginx.configuration(plan_of(state, WORKERS="3"))
     assert directive(text, "worker_processes") == ["3"]
     assert directive(text, "server") == [
         f'"unix:{state}/run/worker-{slot}.sock" max_fails=0' for slot in range(3)
@@ -93,26 +101,26 @@ def test_nginx_balances_over_the_socket_of_every_worker(state: Path) -> None:
 
 
 def test_nginx_refuses_a_body_larger_than_the_setting(state: Path) -> None:
-    text = render.nginx(plan_of(state, MAX_BODY_BYTES="4096"))
+    text = nginx.configuration(plan_of(state, MAX_BODY_BYTES="4096"))
     assert directive(text, "client_max_body_size") == ["4096"]
 
 
 def test_gzip_static_is_left_out_where_the_build_of_nginx_lacks_it(plan: Plan) -> None:
-    assert directive(render.nginx(plan), "gzip_static") == ["on"]
+    assert directive(nginx.configuration(plan), "gzip_static") == ["on"]
     lacking = replace(plan, nginx=replace(NGINX, build="nginx version: nginx/1.22.1\n--with-debug"))
-    assert directive(render.nginx(lacking), "gzip_static") == []
+    assert directive(nginx.configuration(lacking), "gzip_static") == []
 
 
 @pytest.mark.parametrize(("version", "found"), [((1, 27, 3), []), ((1, 27, 4), ["5s"])])
 def test_kept_alive_clients_get_time_at_a_reload_where_nginx_can(
     plan: Plan, version: tuple[int, ...], found: list[str]
 ) -> None:
-    text = render.nginx(replace(plan, nginx=replace(NGINX, version=version)))
+    text = nginx.configuration(replace(plan, nginx=replace(NGINX, version=version)))
     assert directive(text, "keepalive_min_timeout") == found
 
 
 def test_every_path_in_nginxs_configuration_is_quoted(plan: Plan, state: Path) -> None:
-    text = render.nginx(plan)
+    text = nginx.configuration(plan)
     assert f'pid "{state}/run/nginx.pid";' in text
     assert f'alias "{state}/favicon.svg";' in text
     places = [match.start() for match in re.finditer(re.escape(str(state)), text)]
@@ -123,29 +131,100 @@ def test_every_path_in_nginxs_configuration_is_quoted(plan: Plan, state: Path) -
 
 
 def test_nginx_runs_as_root_only_where_root_starts_it(plan: Plan) -> None:
-    assert directive(render.nginx(plan), "user") == (["root"] if os.geteuid() == 0 else [])
+    assert directive(nginx.configuration(plan), "user") == (["root"] if os.geteuid() == 0 else [])
 
 
 def test_nginx_answers_each_error_in_both_forms(plan: Plan) -> None:
-    text = render.nginx(plan)
+    text = nginx.configuration(plan)
     pages = [page for page in directive(text, "error_page") if "=" not in page]
     codes = [page.split()[0] for page in pages]
     assert {"404", "413", "502", "504"} <= set(codes)
     answers = re.findall(r"return (\d+) '(\{.*\})\\n';", text)
-    assert [code for code, _ in answers] == codes
+    assert [code for code, _ in answers] == [*codes, "503"], "and one for maintenance"
     for code, body in answers:
         problem = json.loads(body.replace("$request_id", "r"))
         assert problem["status"] == int(code)
         assert problem["type"] == "about:blank"
         assert problem["title"]
         assert problem["request_id"] == "r"
-    assert text.count('href="/static/w.0.css"') == len(codes)
-    # 405 must say what is allowed (RFC 9110, section 15.5.6), in both forms.
-    assert text.count('add_header Allow "GET, HEAD" always;') == 2
+    assert text.count('href="/static/w.0.css"') == len(answers)
+
+
+def test_every_added_header_field_is_at_the_top_where_nothing_hides_it(plan: Plan) -> None:
+    text = nginx.configuration(plan)
+    lines = [line for line in text.splitlines() if "add_header" in line and "#" not in line]
+    assert len(lines) > 10
+    assert all(re.match(r" {4}add_header .* always;$", line) for line in lines)
+
+
+def test_limits_on_clients_follow_the_settings(state: Path) -> None:
+    text = nginx.configuration(plan_of(state, CLIENT_TIMEOUT_S="7"))
+    for name in ("client_header_timeout", "client_body_timeout", "send_timeout"):
+        assert directive(text, name) == ["7s"]
+    assert directive(text, "limit_req") == directive(text, "limit_conn") == []
+    text = nginx.configuration(
+        plan_of(state, RATE_LIMIT_PER_S="5", RATE_LIMIT_BURST="9", CONNECTION_LIMIT="3")
+    )
+    assert directive(text, "limit_req") == ["zone=requests burst=9 nodelay"]
+    assert directive(text, "limit_req_zone") == ["$limited_client zone=requests:10m rate=5r/s"]
+    assert directive(text, "limit_conn") == ["connections 3"]
+    text = nginx.configuration(plan_of(state, RATE_LIMIT_PER_S="5", RATE_LIMIT_BURST="0"))
+    assert directive(text, "limit_req") == ["zone=requests"]
+
+
+def test_worker_has_longer_for_a_plan_than_the_plan_may_take(state: Path) -> None:
+    for deadline_s, least_s in (("1", 60), ("600", 601)):
+        text = nginx.configuration(plan_of(state, PLAN_DEADLINE_S=deadline_s))
+        (timeout,) = directive(text, "proxy_read_timeout")
+        assert int(timeout.removesuffix("s")) >= least_s
+
+
+def test_head_that_nginx_passes_on_is_one_that_a_worker_reads(plan: Plan) -> None:
+    text = nginx.configuration(plan)
+    (buffers,) = directive(text, "large_client_header_buffers")
+    count, size = re.fullmatch(r"(\d+) (\d+)k", buffers).groups()  # type: ignore[union-attr]
+    assert int(count) * int(size) * 1024 + 1024 + 4096 < MAX_HEAD_BYTES
+
+
+def with_tls(state: Path, build: str, version: tuple[int, ...] = (1, 22, 1)) -> Plan:
+    certificate, key = make_certificate(state)
+    plan = plan_of(state, TLS_CERTIFICATE=str(certificate), TLS_KEY=str(key))
+    return replace(plan, nginx=replace(NGINX, build=build, version=version))
+
+
+TLS_BUILD = "--with-http_ssl_module --with-http_v2_module"
+
+
+@pytest.mark.parametrize(
+    ("build", "version", "listen", "http2"),
+    [
+        (TLS_BUILD, (1, 25, 0), "ssl http2 default_server", []),
+        (TLS_BUILD, (1, 25, 1), "ssl default_server", ["on"]),
+        ("--with-http_ssl_module", (1, 31), "ssl default_server", []),
+    ],
+)
+def test_http_2_is_asked_for_as_this_nginx_understands(
+    state: Path, build: str, version: tuple[int, ...], listen: str, http2: list[str]
+) -> None:
+    text = nginx.configuration(with_tls(state, build, version))
+    assert f"listen 127.0.0.1:8443 {listen} backlog=" in text
+    assert directive(text, "http2") == http2
+
+
+def test_nginx_without_a_module_that_a_setting_needs_is_refused(state: Path) -> None:
+    with pytest.raises(StackError, match=r"without its module http_ssl, which TLS_CERTIFICATE"):
+        nginx.configuration(with_tls(state, "--with-http_v2_module"))
+    with pytest.raises(StackError, match=r"without its module http_realip, which TRUSTED_PROXIES"):
+        nginx.configuration(plan_of(state, TRUSTED_PROXIES="10.0.0.1"))
+
+
+def test_renewed_certificate_is_another_configuration(state: Path) -> None:
+    first = nginx.configuration(with_tls(state, TLS_BUILD))
+    assert first != nginx.configuration(with_tls(state, TLS_BUILD))
 
 
 def test_nothing_of_the_templates_stays_in_what_is_rendered(plan: Plan) -> None:
-    for text in (render.nginx(plan), render.supervisord(plan)):
+    for text in (nginx.configuration(plan), render.supervisord(plan)):
         assert "{{" not in text
         assert "{%" not in text
         assert "None" not in text
@@ -158,7 +237,7 @@ def test_nothing_of_the_templates_stays_in_what_is_rendered(plan: Plan) -> None:
 def test_nginx_is_told_of_its_first_error_log_where_it_understands(
     plan: Plan, version: tuple[int, ...], end: list[str]
 ) -> None:
-    argv = render.nginx_argv(replace(plan, nginx=replace(NGINX, version=version)))
+    argv = nginx.argv(replace(plan, nginx=replace(NGINX, version=version)))
     state, conf = str(plan.layout.state), str(plan.nginx_conf)
     assert argv == ("/opt/n g/nginx", "-p", state, "-c", conf, *end)
 
@@ -167,8 +246,8 @@ def test_nginx_is_told_of_its_first_error_log_where_it_understands(
 
 
 def test_address_is_written_as_nginx_reads_it() -> None:
-    assert render.listen_addresses("0.0.0.0", 80) == ["0.0.0.0:80"]
-    assert "127.0.0.1:80" in render.listen_addresses("localhost", 80)
+    assert nginx.listen_addresses("0.0.0.0", 80) == ["0.0.0.0:80"]
+    assert "127.0.0.1:80" in nginx.listen_addresses("localhost", 80)
 
 
 def test_ipv6_address_is_in_brackets_and_left_out_where_the_machine_has_none() -> None:
@@ -176,9 +255,9 @@ def test_ipv6_address_is_in_brackets_and_left_out_where_the_machine_has_none() -
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
     except OSError:
-        assert render.listen_addresses("::1", 80) == []
+        assert nginx.listen_addresses("::1", 80) == []
     else:
-        assert render.listen_addresses("::1", 80) == ["[::1]:80"]
+        assert nginx.listen_addresses("::1", 80) == ["[::1]:80"]
 
 
 # ---- supervisord
@@ -231,15 +310,15 @@ def test_programs_may_finish_their_requests_before_supervisord_kills_them(state:
 
 
 def test_percent_sign_of_a_command_survives_supervisords_expansion(plan: Plan) -> None:
-    odd = replace(plan, nginx=replace(NGINX, path=Path("/opt/100%/%(x)s/nginx")))
+    odd = replace(plan, redis=replace(REDIS, path=Path("/opt/100%/%(x)s/redis-server")))
     options = read_by_supervisord(odd)
     (command,) = [
         process.command
         for group in options.process_group_configs
         for process in group.process_configs
-        if process.name == "nginx"
+        if process.name == "redis"
     ]
-    assert "/opt/100%/%(x)s/nginx" in shlex.split(command)
+    assert "/opt/100%/%(x)s/redis-server" in shlex.split(command)
 
 
 # ---- what is written
@@ -249,7 +328,7 @@ def test_write_leaves_both_configurations_and_no_half_files(plan: Plan) -> None:
     render.write(plan)
     render.write(plan)
     assert names(plan.output) == ["nginx.conf", "supervisord.conf"]
-    assert plan.nginx_conf.read_text() == render.nginx(plan)
+    assert plan.nginx_conf.read_text() == nginx.configuration(plan)
     assert plan.supervisord_conf.read_text() == render.supervisord(plan)
 
 
