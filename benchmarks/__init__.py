@@ -1,6 +1,7 @@
 """What is measured of Windlass, and how: `./run bench COMMAND`.
 
     dispatch    the solver of production plans beside HiGHS, on the same problems
+    fuzz        millions of requests that seek a fault of the HTTP engine, and its growth
     store       pipelined Redis commands beside redis-py, and a storm that seeks a wrong reply
     peers       the whole service beside other Python servers, on the same load
 

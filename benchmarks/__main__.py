@@ -8,6 +8,7 @@ import click
 
 _COMMANDS = {
     "dispatch": "benchmarks.dispatch.command",
+    "fuzz": "benchmarks.fuzz.command",
     "peers": "benchmarks.peers.command",
     "store": "benchmarks.store.command",
 }

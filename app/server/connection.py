@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_context", "_deadline", "_delegate", "_drained", "_events", "_exchange", "_held", "_loop",
         "_on_deadline", "_reader", "_reading_paused", "_server", "_stopped", "_timer", "_timer_at",
-        "_transport", "_write_paused", "closed",
+        "_transport", "_unsent", "_unsent_since", "_write_paused", "closed",
     )  # fmt: skip
 
     def __init__(self, server: HTTPServer, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = self._timer_at = inf
+        self._unsent, self._unsent_since = 0, 0.0
         self.closed = False
 
     # ---- what asyncio calls
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, data: bytes) -> asyncio.Future[None]:
         """Write; the future resolves once more may be written."""
-        if self.closed or self._transport.is_closing():
+        if self.is_closed():
             gone: asyncio.Future[None] = self._loop.create_future()
             gone.set_exception(StreamClosedError())
             gone.exception()
@@ -153,7 +154,7 @@ class Connection(asyncio.Protocol):
 
     def is_last(self) -> bool:
         """Whether the response under way must be the connection's last."""
-        return self._server.is_draining
+        return self._server.is_draining or self._server.closes_each
 
     def leave(self) -> Departure:
         """Give the socket away."""
@@ -183,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def is_closed(self) -> bool:
         """Whether nothing can be written any more."""
-        return self.closed or self._transport.is_closing()
+        return self._stopped or self._transport.is_closing()
 
     # ---- events
 
@@ -366,8 +367,6 @@ class Connection(asyncio.Protocol):
         else:
             gen_log.info("%s, from %s", reason, self._context)
         exchange = self._exchange
-        self._tell_delegate()
-        self._exchange = None
         if exchange is None or not exchange.responded:
             self._transport.write(_ANSWERS[status])
         self._close()
@@ -452,7 +451,17 @@ class Connection(asyncio.Protocol):
             return
         if self._exchange is not None:
             gen_log.info("Timeout reading body from %s", self._context)
+        elif self._is_sending():
+            self._set_deadline(_LINGER_S)
+            return
         self.abort()
+
+    def _is_sending(self) -> bool:
+        """Whether its client still takes what was written, however slowly."""
+        unsent, now = self._transport.get_write_buffer_size(), self._loop.time()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        return unsent > 0 and now - self._unsent_since < self._server.idle_timeout_s
 
 
 def _expects_continue(head: Head) -> bool:

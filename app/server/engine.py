@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tornado.httputil import HTTPMessageDelegate
+    from tornado.iostream import IOStream
 
     from app.server.context import Context
     from app.server.exchange import Exchange
@@ -62,6 +63,7 @@ class HTTPServer(httpserver.HTTPServer):
         self.max_head_bytes = params.max_header_size
         self.chunk_size = params.chunk_size
         self.max_fields = max_header_count
+        self.closes_each = params.no_keep_alive
         self.idle_timeout_s = float(params.header_timeout or 3600)
         self.header_timeout_s = header_timeout or self.idle_timeout_s
         self.body_timeout_s = params.body_timeout
@@ -103,14 +105,15 @@ class HTTPServer(httpserver.HTTPServer):
         """Close every connection and return when all are closed."""
         for connection in tuple(self._open):
             connection.abort()
-        await self._none_open.wait()
         await super().close_all_connections()
+        await self._none_open.wait()
 
     async def drain(self, timeout_s: float) -> int:
         """Stop accepting and return when every connection is closed, or at the latest in time.
 
         A response tells its client that it is the connection's last, so each connection ends at a
-        response boundary. One that is idle is left to its client, who may just then be sending.
+        response boundary. One that is idle is left to its client, who may just then be sending. An
+        upgraded connection is its handler's, and not waited for.
 
         Args:
             timeout_s: seconds after which the connections still open are cut.
@@ -119,10 +122,10 @@ class HTTPServer(httpserver.HTTPServer):
             How many were cut: 0 when all was well.
         """
         self.stop()
-        self.is_draining = True
+        self.is_draining = self.conn_params.no_keep_alive = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none_open.wait(), timeout_s)
-        cut = len(self._open)
+        cut = len(self._open) + len(self._connections)
         await self.close_all_connections()
         return cut
 
@@ -147,11 +150,11 @@ class HTTPServer(httpserver.HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         """Count a connection out."""
-        if not isinstance(server_conn, Connection):
+        if isinstance(server_conn, Connection):
+            self._open.discard(server_conn)
+        else:
             super().on_close(server_conn)
-            return
-        self._open.discard(server_conn)
-        if not self._open:
+        if not self._open and not self._connections:
             self._none_open.set()
 
     def start_request(
@@ -176,3 +179,8 @@ class HTTPServer(httpserver.HTTPServer):
             departure, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size
         )
         self.handle_stream(stream, context.address)
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:  # noqa: ANN401
+        """Serve a connection by stock Tornado."""
+        super().handle_stream(stream, address)
+        self._none_open.clear()

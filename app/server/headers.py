@@ -40,7 +40,7 @@ class RequestHeaders(HTTPHeaders):
             text = value.decode("latin-1").rstrip(" \t")  # llhttp leaves what follows a value
             if name in values:
                 values[name].append(text)
-                whole[name] = f"{whole[name]},{text}"
+                whole.pop(name, None)  # joined when it is asked for
             else:
                 values[name] = [text]
                 whole[name] = text

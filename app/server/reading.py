@@ -130,8 +130,10 @@ class Reader:
         del self._parser
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take bytes and return what they bring, in order; nothing comes after the first of
-        `Refusal` and `Upgrade`."""
+        """Take bytes and return what they bring, in order.
+
+        A `Refusal` or an `Upgrade` is the last; nothing may be fed after it.
+        """
         if len(data) > self._max_head_bytes:
             return self._feed_in_parts(data)
         events: list[Event] = []

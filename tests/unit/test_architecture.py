@@ -289,7 +289,7 @@ def test_no_coroutine_blocks_the_event_loop() -> None:
 
 
 def test_handlers_and_the_engine_never_sleep_nor_start_processes() -> None:
-    """They may read the clock, by `time.time()`; `from time import` would hide what else is used."""
+    """They may read the clock by `time.time()`; `from time import` would hide the rest."""
     inside = [module for module in modules() if module.part in {"web", "server", "store"}]
     imports = [
         f"{module.path}:{line} imports {name}"
