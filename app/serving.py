@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 PROBE_PATH = "/health"
 PROBE_TIMEOUT_S = 5.0
-_TURNS_TO_BE_KNOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +183,7 @@ class _Counted(Taker):
 
 
 async def _drain(server: Server, timeout_s: float) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    cut = await server.drain(timeout_s)
-    # A connection that was accepted in the very turn of the loop in which the server stopped is
-    # made known to it only in one of the next. Turns are what counts: any time may pass in one.
-    for _ in range(_TURNS_TO_BE_KNOWN):
-        await asyncio.sleep(0)
-    cut += await server.drain(max(deadline - loop.time(), 0.0))
-    if cut:
+    if cut := await server.drain(timeout_s):
         log.get().warning("drain incomplete", connections_cut=cut)
 
 

@@ -12,6 +12,7 @@ The way of a request::
       headers       header fields in and out
       context       who the client is
       handover      a socket on its way to stock Tornado, for upgrades
+    draining        what the end of every server has in common
     stock           Tornado's own server, drainable
     application     Tornado's `Application` with a shorter way to a handler
     prepared        a response put together beforehand

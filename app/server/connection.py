@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tornado.httputil import HTTPMessageDelegate
+    from tornado.iostream import IOStream
 
     from app.server.engine import HTTPServer
 
@@ -156,9 +157,9 @@ class Connection(asyncio.Protocol):
         """Whether the response under way must be the connection's last."""
         return self._server.is_draining or self._server.closes_each
 
-    def leave(self) -> Departure:
+    def leave(self) -> IOStream:
         """Give the socket away."""
-        return self._depart(b"")
+        return self._server.hand_over(self._depart(b""))
 
     def close(self) -> None:
         """Close; what was written is still sent if the client takes it."""

@@ -19,7 +19,8 @@ from tornado.http1connection import _GzipMessageDelegate
 from tornado.httpserver import _CallableAdapter
 
 from app.server.connection import Connection
-from app.server.handover import Departure, take_over
+from app.server.draining import accepted_are_known
+from app.server.handover import Departure, TakenStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +75,7 @@ class HTTPServer(httpserver.HTTPServer):
         self.trusted = frozenset(trusted_downstream or ())
         self.is_draining = False
         self._open: set[Connection] = set()
+        self._taken: set[TakenStream] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
         self._listening: dict[socket.socket, asyncio.Task[asyncio.AbstractServer]] = {}
@@ -112,20 +114,24 @@ class HTTPServer(httpserver.HTTPServer):
         """Stop accepting and return when every connection is closed, or at the latest in time.
 
         A response tells its client that it is the connection's last, so each connection ends at a
-        response boundary. One that is idle is left to its client, who may just then be sending. An
-        upgraded connection is its handler's, and not waited for.
+        response boundary. One that is idle is left to its client, who may just then be sending;
+        WebSockets and detached streams are left to their handlers.
 
         Args:
-            timeout_s: seconds after which the connections still open are cut.
+            timeout_s: seconds after which what is still open is cut.
 
         Returns:
             How many were cut: 0 when all was well.
         """
         self.stop()
         self.is_draining = self.conn_params.no_keep_alive = True
+        await accepted_are_known()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none_open.wait(), timeout_s)
-        cut = len(self._open) + len(self._connections)
+        # A stream whose connection stock Tornado still serves counts once.
+        cut = len(self._open) + max(len(self._connections), len(self._taken))
+        for stream in tuple(self._taken):
+            stream.close()
         await self.close_all_connections()
         return cut
 
@@ -154,8 +160,7 @@ class HTTPServer(httpserver.HTTPServer):
             self._open.discard(server_conn)
         else:
             super().on_close(server_conn)
-        if not self._open and not self._connections:
-            self._none_open.set()
+        self._note_end()
 
     def start_request(
         self, server_conn: object, request_conn: httputil.HTTPConnection
@@ -175,12 +180,29 @@ class HTTPServer(httpserver.HTTPServer):
 
     def serve_stock(self, departure: Departure, context: Context) -> None:
         """Let stock Tornado serve the rest of a connection."""
-        stream = take_over(
-            departure, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size
+        self.handle_stream(self.hand_over(departure), context.address)
+
+    def hand_over(self, departure: Departure) -> IOStream:
+        """The stream of a connection that leaves the engine."""
+        stream = TakenStream(
+            departure,
+            self._stream_closed,
+            max_buffer_size=self.max_buffer_size,
+            read_chunk_size=self.read_chunk_size,
         )
-        self.handle_stream(stream, context.address)
+        self._taken.add(stream)
+        self._none_open.clear()
+        return stream
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:  # noqa: ANN401
         """Serve a connection by stock Tornado."""
         super().handle_stream(stream, address)
         self._none_open.clear()
+
+    def _stream_closed(self, stream: TakenStream) -> None:
+        self._taken.discard(stream)
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if not self._open and not self._connections and not self._taken:
+            self._none_open.set()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tornado import httputil
 
-from app.server.handover import take_over
 from app.server.headers import head_of
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ class Exchange(httputil.HTTPConnection):
         """Take the socket: nothing more is read or written here."""
         self.detached = True
         self._close_callback = None
-        return take_over(self._connection.leave())
+        return self._connection.leave()
 
     def close(self) -> None:
         """Close the connection."""

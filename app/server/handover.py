@@ -32,16 +32,30 @@ class Departure:
     has_sent_all: Callable[[], bool]
 
 
-def take_over(departure: Departure, **options: Any) -> IOStream:  # noqa: ANN401
-    """The stream that goes on where the engine left; `options` are those of `IOStream`."""
-    return _TakenStream(departure, **options)
+class TakenStream(IOStream):
+    """The stream that goes on where the engine left.
 
+    Args:
+        departure: of the connection.
+        closed: called once the stream is closed.
+        options: those of `IOStream`.
+    """
 
-class _TakenStream(IOStream):
-    def __init__(self, departure: Departure, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        departure: Departure,
+        closed: Callable[[TakenStream], None],
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         self._unread = memoryview(departure.unread)
         self._has_sent_all = departure.has_sent_all
+        self._closed_callback = closed
         super().__init__(departure.socket, **options)
+
+    def close_fd(self) -> None:
+        """Close the socket, and tell whom it concerns."""
+        super().close_fd()
+        self._closed_callback(self)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read what was already received, then the socket."""

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from app.server.draining import accepted_are_known
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
@@ -67,6 +69,7 @@ class StockServer:
         """
         self._server.stop()
         self._tracker.draining = True
+        await accepted_are_known()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._tracker.none_open.wait(), timeout_s)
         cut = len(self._tracker.open)

@@ -343,14 +343,30 @@ def test_drain_waits_for_a_request_that_stock_tornado_serves(run: Run) -> None:
     run(scenario())
 
 
-def test_drain_leaves_a_websocket_to_its_handler(run: Run) -> None:
+def test_drain_gives_a_websocket_its_time(run: Run) -> None:
     async def scenario() -> None:
         async with serving(application(asyncio.Event(), [])) as site:
             client = await site.client()
             await client.send(request(b"GET /ws HTTP/1.1", *UPGRADE))
             await client.read_until(b"\r\n\r\n")
-            assert await site.server.drain(5) == 0
+            draining = asyncio.create_task(site.server.drain(10))
+            await until(lambda: site.server.is_draining, "draining")
             await client.send(frame(b"still here"))
             await client.read_until(b"back: still here")
+            assert not draining.done()
+            client.close()
+            assert await draining == 0
+
+    run(scenario())
+
+
+def test_drain_cuts_a_websocket_that_takes_longer(run: Run) -> None:
+    async def scenario() -> None:
+        async with serving(application(asyncio.Event(), [])) as site:
+            client = await site.client()
+            await client.send(request(b"GET /ws HTTP/1.1", *UPGRADE))
+            await client.read_until(b"\r\n\r\n")
+            assert await site.server.drain(0.05) == 1
+            assert await client.rest() == b""
 
     run(scenario())
