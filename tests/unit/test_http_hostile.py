@@ -93,7 +93,7 @@ def test_answer_of_every_case(loop: str, group: str) -> None:
     with asyncio.Runner(loop_factory=FACTORIES[loop]) as runner:
         runner.run(scenario())
     gc.collect()
-    left = [type(found) for found in gc.get_objects() if isinstance(found, (Connection, Reader))]
+    left = [type(found) for found in gc.get_objects() if type(found) in {Connection, Reader}]
     assert left == []
 
 
