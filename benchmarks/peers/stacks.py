@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from app import config
 from app.files import write_whole
-from app.stack import launch, lifecycle, plan, render
+from app.stack import launch, lifecycle, plan, render, upgrade
 from app.web.application import STATIC_FOLDER
 from app.web.assets import Assets
 from benchmarks.peers.probe import answers, free_port
@@ -65,6 +65,7 @@ def behind_nginx(name: str, session: Session, workers: int) -> Iterator[Server]:
         for slot in range(1, workers):
             _socket_path(made, slot).symlink_to(_socket_path(made, 0))
     lifecycle.test_nginx(made)
+    upgrade.point(made.layout, made.nginx.path)
     argv = (sys.executable, "-m", "supervisor.supervisord", "-c", str(made.supervisord_conf))
     log = session.scratch / f"stack-{name}.log"
     with running(Command(argv, environ), log) as process:
