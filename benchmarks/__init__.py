@@ -1,5 +1,6 @@
 """What is measured of Windlass, and how: `./run bench COMMAND`.
 
+    chaos       faults under load: what clients see of them (as `./run chaos`)
     dispatch    the solver of production plans beside HiGHS, on the same problems
     fuzz        millions of requests that seek a fault of the HTTP engine, and its growth
     store       pipelined Redis commands beside redis-py, and a storm that seeks a wrong reply

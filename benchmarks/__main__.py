@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "chaos": "benchmarks.chaos.command",
     "dispatch": "benchmarks.dispatch.command",
     "fuzz": "benchmarks.fuzz.command",
     "peers": "benchmarks.peers.command",

@@ -131,7 +131,10 @@ def test_kill_excuses_only_what_was_under_way_at_it_and_may_not_be_sent_again() 
 
 
 def test_last_failure_counts_from_the_kill_before_it() -> None:
-    failed = [request(intended=at, sent=at, status=502, trouble="x") for at in (1.5, 11.25)]
+    failed = [
+        request(intended=at, sent=at, ended=ended, status=502, trouble="x")
+        for at, ended in ((1.5, 1.6), (9.0, 10.1), (11.25, 11.3))
+    ]
     assert kills.last_failures_s(Record(failed), [1.0, 10.0]) == [0.5, 1.25]
 
 

@@ -1,0 +1,176 @@
+"""Clients that take their time on purpose, at the whole stack: cut off, nobody else harmed."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.chaos.plot import Mark
+from benchmarks.chaos.site import Site, site
+from benchmarks.chaos.traffic import traffic
+from benchmarks.chaos.verdicts import NotMeasurableError, Outcome, Verdict, none_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RATE_HZ = 100.0
+TIMEOUT_S = 3
+CUT_WITHIN_S = 3 * TIMEOUT_S
+"""The limit, and once more for a client whose last byte came just before it, and for a machine that
+is busy with all of them at a time."""
+MOST_BYTES_EACH = 256 << 10
+_PATIENCE_S = 30.0
+_HEAD = b"POST /calculator HTTP/1.1\r\nHost: a\r\n"
+_BIG = "unread.0123456789abcdef.txt"
+_BIG_BYTES = 16 << 20
+"""More than the kernel keeps for one connection."""
+
+
+@dataclass
+class Slow:
+    """One such client.
+
+    Attributes:
+        drip: what it sends byte by byte.
+        cut_after_s: when it was cut off; None while it is not.
+    """
+
+    kind: str
+    connection: socket.socket
+    begun: float
+    drip: bytes = b""
+    cut_after_s: float | None = None
+
+
+def run(is_long: bool) -> Outcome:  # noqa: FBT001 - the one argument of every fault
+    """Open them all, and wait until each has been cut off."""
+    count = 2000 if is_long else 400
+    with _descriptors(count + 500), site(CLIENT_TIMEOUT_S=str(TIMEOUT_S)) as stack:
+        workers = {child.pid for child in stack.ready().values()}
+        (stack.state / "static" / _BIG).write_bytes(bytes(_BIG_BYTES))
+        with traffic(stack, RATE_HZ) as sent:
+            time.sleep(1)
+            begun = time.monotonic()
+            before = _memory(stack)
+            clients: list[Slow] = []
+            try:
+                clients += (_open(stack.port, number) for number in range(count))
+                peak = _until_cut(stack, clients)
+            finally:
+                for client in clients:
+                    client.connection.close()
+            marks = [Mark(f"{count} slow clients", begun, time.monotonic())]
+        same = workers == {child.pid for child in stack.ready().values()}
+    return Outcome(
+        [*judge(clients, peak - before),
+         Verdict("no worker is replaced", "none" if same else "some", kept=same),
+         *none_failed(sent.record)],
+        sent.record, {"clients": count, "grown_bytes": peak - before}, marks,
+    )  # fmt: skip
+
+
+def judge(clients: list[Slow], grown: int) -> list[Verdict]:
+    """Whether each was cut off in time, and what Nginx spent on all of them, in bytes."""
+    cut = [client.cut_after_s for client in clients if client.cut_after_s is not None]
+    left = [client.kind for client in clients if client.cut_after_s is None]
+    late = max(cut, default=0.0)
+    return [
+        Verdict(f"each is cut off, at the latest after {CUT_WITHIN_S} s with a limit of "
+                f"{TIMEOUT_S} s", f"{len(cut)} of {len(clients)}, the last after {late:.1f} s"
+                + (f"; left: {', '.join(sorted(set(left)))}" if left else ""),
+                kept=bool(clients) and not left and late <= CUT_WITHIN_S),
+        Verdict("memory is bounded: at most 256 KiB of Nginx for each",
+                f"{grown / max(len(clients), 1) / 1024:.0f} KiB each",
+                kept=grown <= MOST_BYTES_EACH * len(clients)),
+    ]  # fmt: skip
+
+
+def _open(port: int, number: int) -> Slow:
+    kind = ("a head byte by byte", "a begun head", "an unfinished body", "unfinished chunks",
+            "an unread answer")[number % 5]  # fmt: skip
+    connection = socket.socket()
+    if kind == "an unread answer":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(10)
+    connection.connect(("127.0.0.1", port))
+    slow = Slow(kind, connection, time.monotonic())
+    connection.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        if kind == "a head byte by byte":
+            slow.drip = _HEAD + b"X: " + b"x" * 2000
+        elif kind == "a begun head":
+            connection.send(_HEAD)
+        elif kind == "an unfinished body":
+            connection.send(_HEAD + b"Content-Length: 50000\r\n\r\n" + b"x" * 100)
+        elif kind == "unfinished chunks":
+            connection.send(_HEAD + b"Transfer-Encoding: chunked\r\n\r\n100\r\nxx")
+        else:
+            connection.send(f"GET /static/{_BIG} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    return slow
+
+
+def _until_cut(stack: Site, clients: list[Slow]) -> int:
+    """Note when each is cut off; returns the most memory seen meanwhile."""
+    poll = select.poll()
+    waiting = {client.connection.fileno(): client for client in clients}
+    for number, client in waiting.items():
+        poll.register(number, 0 if client.kind == "an unread answer" else select.POLLIN)
+    deadline, peak = time.monotonic() + _PATIENCE_S, 0
+    next_look = 0.0
+    while waiting and time.monotonic() < deadline:
+        for number, event in poll.poll(100):
+            client = waiting[number]
+            if _is_cut(client, event):
+                client.cut_after_s = time.monotonic() - client.begun
+                poll.unregister(number)
+                del waiting[number]
+        for client in waiting.values():
+            if client.drip:
+                with contextlib.suppress(OSError):
+                    client.connection.send(client.drip[:1])
+                    client.drip = client.drip[1:]
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + 0.5
+            peak = max(peak, _memory(stack))
+    return peak
+
+
+def _is_cut(client: Slow, event: int) -> bool:
+    if event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+        return True
+    try:
+        return not client.connection.recv(65536)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _memory(stack: Site) -> int:
+    """Bytes that Nginx's processes hold for themselves."""
+    total = 0
+    for process in stack.processes():
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "nginx":
+                found = process.memory_info()
+                total += found.rss - found.shared
+    return total
+
+
+@contextlib.contextmanager
+def _descriptors(wanted: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise NotMeasurableError(f"only {hard} open files are allowed, {wanted} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
