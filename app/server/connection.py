@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_context", "_deadline", "_delegate", "_drained", "_events", "_exchange", "_held", "_loop",
-        "_on_deadline", "_reader", "_reading_paused", "_server", "_stopped", "_timer", "_timer_at",
+        "_reader", "_reading_paused", "_server", "_stopped", "_timer", "_timer_at",
         "_transport", "_unsent", "_unsent_since", "_write_paused", "closed",
     )  # fmt: skip
 
