@@ -7,7 +7,6 @@ the problem as given, in whole numbers. It cannot tell that no cheaper plan exis
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.dispatch.problem import Kind
@@ -37,11 +36,13 @@ def verify(
     wanted, scale = load.as_integer_ratio()
     if delivered * scale != wanted * 10:
         wrong.append(f"the outputs add up to {Fraction(delivered, 10)} MW, not {load} MW")
-    costs = _Costs(fuels, co2=co2)
+    cost_of = _Costs(fuels, co2=co2).of
+    costs = [cost_of(named[name]) for name in names]
+    place = {name: index for index, name in enumerate(named)}
     return [
         *wrong,
-        *_order_faults(named, plan, costs),
-        *_cost_faults(named, plan, costs),
+        *_order_faults(costs, [place[name] for name in names]),
+        *_cost_faults(plan, costs),
     ]
 
 
@@ -93,21 +94,18 @@ class _Costs:
         return numerator * per + tons * denominator, denominator * per
 
 
-def _order_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator[str]:
-    place = {name: index for index, name in enumerate(named)}
-    for first, second in pairwise(plan.outputs):
-        (low, scale), (high, other_scale) = (
-            costs.of(named[first.name]),
-            costs.of(named[second.name]),
-        )
+def _order_faults(costs: list[tuple[int, int]], places: list[int]) -> Iterator[str]:
+    for (low, scale), (high, other_scale), first, second in zip(
+        costs, costs[1:], places, places[1:], strict=False
+    ):
         step_up = high * scale - low * other_scale
-        if step_up < 0 or (step_up == 0 and place[first.name] > place[second.name]):
+        if step_up < 0 or (step_up == 0 and first > second):
             yield "the outputs are not in merit order"
             return
 
 
-def _cost_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator[str]:
-    bought = _bought(named, plan, costs)
+def _cost_faults(plan: Plan, costs: list[tuple[int, int]]) -> Iterator[str]:
+    bought = _bought(plan, costs)
     if len(bought) == len(plan.expenses) and all(
         steps == expense.steps and numerator * expense.denominator == expense.numerator * scale
         for (steps, numerator, scale), expense in zip(bought, plan.expenses, strict=True)
@@ -119,13 +117,12 @@ def _cost_faults(named: dict[str, Plant], plan: Plan, costs: _Costs) -> Iterator
         yield f"the plan costs {cost} euro per hour, not {plan.cost}"
 
 
-def _bought(named: dict[str, Plant], plan: Plan, costs: _Costs) -> list[tuple[int, int, int]]:
+def _bought(plan: Plan, costs: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
     """The steps that outputs of one cost, one after another, deliver together, and that cost."""
     bought: list[tuple[int, int, int]] = []
-    for output in plan.outputs:
+    for output, (numerator, scale) in zip(plan.outputs, costs, strict=True):
         if not output.steps:
             continue
-        numerator, scale = costs.of(named[output.name])
         if bought and bought[-1][1] * scale == numerator * bought[-1][2]:
             bought[-1] = (bought[-1][0] + output.steps, *bought[-1][1:])
         else:

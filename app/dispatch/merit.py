@@ -95,6 +95,8 @@ class Level:
         if len(units) == 1:
             low = units[0].low
             return (steps, steps) if steps >= low else (0, low)
+        if steps >= sum([unit.low for unit in units]):  # all of them run
+            return steps, steps
         if self._sums is None and is_easy(units, steps):
             return steps, steps
         below, above = self.sums().around(steps)

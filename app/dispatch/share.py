@@ -34,6 +34,8 @@ def share(units: Sequence[Unit], total: int, *, within: int | None = None) -> li
     With `within`, only runs of full plants that leave at most so much are tried: None then means
     "not found", at a bounded price.
     """
+    if len(units) == 2:
+        return _share_of_two(units[0], units[1], total)
     highs = [unit.high for unit in units]
     full = [0, *accumulate(highs)]
     if total == full[-1]:
@@ -53,6 +55,16 @@ def share(units: Sequence[Unit], total: int, *, within: int | None = None) -> li
         tried = first
         while first and total - full[first] < 2 * rest + units[first - 1].high:
             first -= 1
+
+
+def _share_of_two(first: Unit, second: Unit, total: int) -> list[int] | None:
+    """Divide without a set of totals: the commonest case, by looking at the second's choices."""
+    if first.low <= total <= first.high:
+        return [total, 0]
+    steps = min(first.high, total - second.low)
+    if steps >= first.low and total - steps <= second.high:
+        return [steps, total - steps]
+    return [0, total] if not total or second.low <= total <= second.high else None
 
 
 def is_easy(units: Sequence[Unit], total: int) -> bool:

@@ -38,6 +38,8 @@ class PlanningDesk:
         deadline_s: seconds after which a request is given up, waiting included.
     """
 
+    quick_body_bytes = QUICK_BODY_BYTES
+
     def __init__(self, *, co2: bool, processes: int, queue: int, deadline_s: float) -> None:
         self._co2 = co2
         self._limiter = anyio.CapacityLimiter(processes)

@@ -2,7 +2,7 @@
 
 Handlers and their behaviour are Tornado's. Shorter are: the request object, which parses a query
 only when there is one; routing, which finds a plain path in a table before it tries patterns one
-by one; and what is answered without any handler, by a `Prepared` response.
+by one; and what a `Shortcut` answers without any handler.
 """
 
 from __future__ import annotations
@@ -32,12 +32,19 @@ if TYPE_CHECKING:
 
 
 class Shortcut(Protocol):
-    """What answers a GET or HEAD of one path without a handler."""
+    """What answers requests for one path without a handler."""
+
+    def takes(self, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
+        """Whether it may answer this request; its body, held in memory, must be of bounded size."""
 
     def answer(
-        self, connection: HTTPConnection, start_line: RequestStartLine, headers: HTTPHeaders
-    ) -> None:
-        """Write the whole response."""
+        self,
+        connection: HTTPConnection,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+        body: bytes,
+    ) -> bool:
+        """Write the whole response, or leave the request to the handler and return False."""
 
 
 class Application(web.Application):
@@ -66,11 +73,10 @@ class Application(web.Application):
         """Who takes a request, once its head is known."""
         return _Arrival(self, server_conn, request_conn)
 
-    def shortcut(self, start_line: RequestStartLine) -> Shortcut | None:
-        """What answers without a handler, if anything does."""
-        if start_line.method not in {"GET", "HEAD"}:
-            return None
-        return self._shortcuts.get(start_line.path)
+    def shortcut(self, start_line: RequestStartLine, headers: HTTPHeaders) -> Shortcut | None:
+        """What may answer without a handler, if anything does."""
+        shortcut = self._shortcuts.get(start_line.path)
+        return shortcut if shortcut is not None and shortcut.takes(start_line, headers) else None
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:  # noqa: ANN401
         """As in Tornado; a plain path is found at once."""
@@ -99,9 +105,18 @@ def _plain_paths(rules: Sequence[Rule]) -> dict[str, Rule]:
 
 
 class _Arrival(HTTPMessageDelegate):
-    """A request whose taker is not yet known."""
+    """A request on its way to who answers it."""
 
-    __slots__ = ("_application", "_connection", "_delegate", "_server_connection")
+    __slots__ = (
+        "_application",
+        "_body",
+        "_connection",
+        "_delegate",
+        "_headers",
+        "_server_connection",
+        "_shortcut",
+        "_start_line",
+    )
 
     def __init__(
         self, application: Application, server_connection: object, connection: HTTPConnection
@@ -110,49 +125,43 @@ class _Arrival(HTTPMessageDelegate):
         self._server_connection = server_connection
         self._connection = connection
         self._delegate: HTTPMessageDelegate | None = None
+        self._shortcut: Shortcut | None = None
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         start_line = cast("RequestStartLine", start_line)
-        shortcut = self._application.shortcut(start_line)
-        if shortcut is not None:
-            self._delegate = _Shortcut(shortcut, self._connection, start_line, headers)
-            return None
-        request = Request(start_line, headers, self._connection, self._server_connection)
-        self._delegate = self._application.find_handler(request)
-        return self._delegate.headers_received(start_line, headers)
+        self._shortcut = self._application.shortcut(start_line, headers)
+        if self._shortcut is None:
+            return self._handler(start_line, headers).headers_received(start_line, headers)
+        self._start_line, self._headers, self._body = start_line, headers, b""
+        return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        return cast("HTTPMessageDelegate", self._delegate).data_received(chunk)
+        if self._delegate is not None:
+            return self._delegate.data_received(chunk)
+        self._body += chunk
+        return None
 
     def finish(self) -> None:
+        if self._shortcut is not None:
+            start_line, headers, body = self._start_line, self._headers, self._body
+            if self._shortcut.answer(self._connection, start_line, headers, body):
+                return
+            # Nobody waits for room here: the body has come, and is of bounded size.
+            delegate = self._handler(start_line, headers)
+            delegate.headers_received(start_line, headers)
+            delegate.data_received(body)
         cast("HTTPMessageDelegate", self._delegate).finish()
 
     def on_connection_close(self) -> None:
         if self._delegate is not None:
             self._delegate.on_connection_close()
 
-
-class _Shortcut(HTTPMessageDelegate):
-    """A request that a shortcut answers; a body, which has no meaning here, is passed over."""
-
-    __slots__ = ("_connection", "_headers", "_shortcut", "_start_line")
-
-    def __init__(
-        self,
-        shortcut: Shortcut,
-        connection: HTTPConnection,
-        start_line: RequestStartLine,
-        headers: HTTPHeaders,
-    ) -> None:
-        self._shortcut = shortcut
-        self._connection = connection
-        self._start_line = start_line
-        self._headers = headers
-
-    def finish(self) -> None:
-        self._shortcut.answer(self._connection, self._start_line, self._headers)
+    def _handler(self, start_line: RequestStartLine, headers: HTTPHeaders) -> HTTPMessageDelegate:
+        request = Request(start_line, headers, self._connection, self._server_connection)
+        self._delegate = self._application.find_handler(request)
+        return self._delegate
 
 
 class Request(HTTPServerRequest):

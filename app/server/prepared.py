@@ -1,4 +1,4 @@
-"""A response put together beforehand, for what is asked often and never changes."""
+"""The head of a response put together beforehand, for what is asked often."""
 
 from __future__ import annotations
 
@@ -17,30 +17,28 @@ if TYPE_CHECKING:
 
 
 class Prepared:
-    """A whole response but for its date and what each request brings of its own.
+    """The head of a response but for its date and what each request brings of its own.
 
     Args:
         status: HTTP status code.
         headers: the same each time.
-        body: bytes.
     """
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
         self.status = status
-        self._headers = HTTPHeaders({**headers, "Content-Length": str(len(body))})
-        self._body = body
+        self._headers = HTTPHeaders(headers)
         self._reason = http.HTTPStatus(status).phrase
         self._head = head_of(status, self._reason, self._headers)[:-2]
 
-    def send(self, connection: HTTPConnection, own: dict[str, str], *, with_body: bool) -> None:
+    def send(self, connection: HTTPConnection, own: dict[str, str], body: bytes) -> None:
         """Answer a request, and end the response.
 
         Args:
             connection: of the request, on the engine or on stock Tornado.
-            own: header fields of this response; the caller vouches that they hold no line break.
-            with_body: false for HEAD.
+            own: header fields of this response; the caller vouches that they hold no line break,
+                and that `Content-Length` is here or among the prepared ones.
+            body: what is sent of it: nothing for HEAD.
         """
-        body = self._body if with_body else b""
         own = {"Date": date_of(int(time.time())), **own}
         if isinstance(connection, Exchange):
             lines = "".join([f"{name}: {value}\r\n" for name, value in own.items()])

@@ -11,8 +11,8 @@ from app.log import AccessLog
 from app.server import Application
 from app.web import calculator, health, home, productionplan, static_files
 from app.web.assets import Assets
-from app.web.fixed import FixedAnswer
 from app.web.handler import JSON, PLAIN_TEXT, NotFoundHandler, Services, access_logger
+from app.web.shortcuts import FixedAnswer, QuickPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,7 @@ def make_application(
         shortcuts={
             "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, log_access),
             "/metadata": FixedAnswer(JSON, health.metadata_of(made), log_access),
+            "/productionplan": QuickPlan(plans, log_access),
         },
         default_handler_class=NotFoundHandler,
         default_handler_args=services,

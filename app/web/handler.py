@@ -59,7 +59,13 @@ class LogAccess(Protocol):
 
 
 class PlanDesk(Protocol):
-    """What computes production plans without holding the event loop."""
+    """What computes production plans without holding the event loop.
+
+    Attributes:
+        quick_body_bytes: the longest body that `answer_at_once` looks at.
+    """
+
+    quick_body_bytes: int
 
     def answer_at_once(self, body: bytes, *, details: bool) -> bytes | None:
         """Answer a payload in JSON, or None where that takes too long for the event loop."""

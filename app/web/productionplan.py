@@ -11,6 +11,7 @@ from app.web.negotiation import JSON, media_type
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from collections.abc import Awaitable
 
 _SWITCH = {"": False, "false": False, "0": False, "true": True, "1": True}
 
@@ -20,19 +21,24 @@ class ProductionPlanHandler(AppHandler):
 
     _computation: Future[bytes] | None = None
 
-    async def post(self) -> None:
-        """Answer with each plant's output, in merit order."""
+    def post(self) -> Awaitable[None] | None:
+        """Answer with each plant's output, in merit order; a coroutine only where it has to be."""
         media_type(self.request, JSON)
         details = self._details()
-        body, desk = self.request.body, self.services.plans
-        answer = desk.answer_at_once(body, details=details)
+        answer = self.services.plans.answer_at_once(self.request.body, details=details)
         if answer is None:
-            self._computation = asyncio.ensure_future(desk.answer(body, details=details))
-            try:
-                answer = await self._computation
-            except asyncio.CancelledError:
-                return  # the client has gone; there is nobody to answer
+            return self._answer_later(details=details)
         self.finish_as(JSON, answer)
+        return None
+
+    async def _answer_later(self, *, details: bool) -> None:
+        self._computation = asyncio.ensure_future(
+            self.services.plans.answer(self.request.body, details=details)
+        )
+        try:
+            self.finish_as(JSON, await self._computation)
+        except asyncio.CancelledError:
+            return  # the client has gone; there is nobody to answer
 
     def _details(self) -> bool:
         """Whether the answer is to explain itself."""

@@ -1,0 +1,130 @@
+"""Requests answered without a handler: `/health`, `/metadata` and small production plans.
+
+What is asked most, and needs nothing that a handler offers, is answered in fewer steps. Whatever is
+out of the ordinary (another method, a query, an answer that explains itself, a wrong value) goes on
+to the handlers of `app.web.health` and `app.web.productionplan`, which answer in the same way.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from app.server import Prepared
+from app.web.handler import COMMON_HEADERS, JSON, request_id_of
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
+
+    from app.web.handler import LogAccess, PlanDesk
+
+
+_MOST_DIGITS = 8
+
+
+class FixedAnswer:
+    """The one answer to a path, for as long as a worker lives.
+
+    Args:
+        media_type: of the body.
+        body: bytes.
+        log_access: writes the access line.
+    """
+
+    def __init__(self, media_type: str, body: bytes, log_access: LogAccess) -> None:
+        length = str(len(body))
+        self._sender = _Sender({"Content-Type": media_type, "Content-Length": length}, log_access)
+        self._body = body
+
+    def takes(self, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
+        """Whether it is a GET or HEAD, without a body."""
+        return (
+            start_line.method in {"GET", "HEAD"}
+            and "Content-Length" not in headers
+            and "Transfer-Encoding" not in headers
+        )
+
+    def answer(
+        self,
+        connection: HTTPConnection,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+        body: bytes,  # noqa: ARG002
+    ) -> bool:
+        """Write the whole response, and the access line."""
+        answer = self._body if start_line.method == "GET" else b""
+        self._sender.send(connection, start_line, headers, {}, answer, time.monotonic())
+        return True
+
+
+class QuickPlan:
+    """A production plan that is computed at once.
+
+    Args:
+        plans: computes it.
+        log_access: writes the access line.
+    """
+
+    def __init__(self, plans: PlanDesk, log_access: LogAccess) -> None:
+        self._plans = plans
+        self._sender = _Sender({"Content-Type": JSON}, log_access)
+
+    def takes(self, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
+        """Whether it is a POST of JSON, of known and moderate length."""
+        length = headers.get("Content-Length", "")
+        return (
+            start_line.method == "POST"
+            and headers.get("Content-Type") == JSON
+            and len(length) < _MOST_DIGITS
+            and length.isdecimal()
+            and int(length) <= self._plans.quick_body_bytes
+            and "Content-Encoding" not in headers
+        )
+
+    def answer(
+        self,
+        connection: HTTPConnection,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+        body: bytes,
+    ) -> bool:
+        """Write the whole response, and the access line; False where a handler has to."""
+        started = time.monotonic()
+        try:
+            answer = self._plans.answer_at_once(body, details=False)
+        except Exception:  # noqa: BLE001 - the handler meets it again, to answer and to log it
+            return False
+        if answer is None:
+            return False
+        length = {"Content-Length": str(len(answer))}
+        self._sender.send(connection, start_line, headers, length, answer, started)
+        return True
+
+
+class _Sender:
+    """Writes responses of one kind, and their access lines."""
+
+    def __init__(self, headers: dict[str, str], log_access: LogAccess) -> None:
+        self._prepared = Prepared(200, {**COMMON_HEADERS, **headers})
+        self._log_access = log_access
+
+    def send(
+        self,
+        connection: HTTPConnection,
+        start_line: RequestStartLine,
+        headers: HTTPHeaders,
+        own: dict[str, str],
+        body: bytes,
+        started: float,
+    ) -> None:
+        request_id = request_id_of(headers)
+        self._prepared.send(connection, {"X-Request-ID": request_id, **own}, body)
+        context: Any = getattr(connection, "context", None)
+        self._log_access(
+            request_id=request_id,
+            method=start_line.method,
+            path=start_line.path,
+            status=self._prepared.status,
+            duration_s=time.monotonic() - started,
+            remote=getattr(context, "remote_ip", ""),
+        )
