@@ -6,6 +6,7 @@ words become the reason of a refusal.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import time
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 _LONGEST_OUTPUT = 65536
-_LONGEST_REASON = 300
+_LONGEST_REASON = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,12 @@ class Check:
 
 
 def last_words(output: str) -> str:
-    """The line of a check's output that says what is wrong: a failed finding, or the last line."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    failed = [line.removeprefix("failed").strip() for line in lines if line.startswith("failed ")]
-    return (failed or lines or [""])[-1][:_LONGEST_REASON]
+    """What is wrong, of a check's output: a failed finding with its details, or the last line."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    failed = [number for number, line in enumerate(lines) if line.startswith("failed ")]
+    if not failed:
+        return lines[-1].strip()[:_LONGEST_REASON] if lines else ""
+    finding, *rest = lines[failed[-1] :]
+    details = itertools.takewhile(lambda line: line.startswith(" "), rest)
+    words = [finding.removeprefix("failed"), *details]
+    return " ".join(word.strip() for word in words)[:_LONGEST_REASON]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import resource
 import signal
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from app import log
 from app.process import worker
 
 if TYPE_CHECKING:
@@ -63,10 +66,12 @@ def beating(context: WorkerContext, served: Callable[[], int]) -> Iterator[None]
     """Within, the event loop beats; `served` is how many requests it has served so far."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
+    descriptors = _Descriptors(context.listeners[0].fileno())
 
     def beat() -> None:
         nonlocal timer
         context.pulse.beat(served())
+        descriptors.look()
         timer = loop.call_later(context.beat_interval_s, beat)
 
     beat()
@@ -75,3 +80,35 @@ def beating(context: WorkerContext, served: Callable[[], int]) -> Iterator[None]
     finally:
         if timer is not None:
             timer.cancel()
+
+
+class _Descriptors:
+    """Notes when a process has no file descriptor left, and when it has one again.
+
+    The event loop closes what it cannot accept and tells nobody.
+
+    Args:
+        known: any descriptor that stays open.
+    """
+
+    def __init__(self, known: int) -> None:
+        self._known = known
+        self._are_gone = False
+
+    def look(self) -> None:
+        """Try to have one more, and log the change if there is any."""
+        try:
+            os.close(os.dup(self._known))
+        except OSError as error:
+            if not self._are_gone:
+                log.get().error(
+                    "no file descriptor is left; new connections are closed unanswered",
+                    reason=error.strerror,
+                    limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+                    advice="raise the limit of open files (LimitNOFILE, ulimit -n)",
+                )
+            self._are_gone = True
+        else:
+            if self._are_gone:
+                log.get().warning("there are file descriptors again")
+            self._are_gone = False

@@ -17,11 +17,14 @@ same gates.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from app import log
 from app.process import state as handover
@@ -276,9 +279,16 @@ class Upgrade:
                 self._crew.stop(child)
         self._state.reload = WENT_BACK + back[0].release + self._reason_to_go_back
         self._log.warning(self._state.reload)
+        self._say_already(back[0].release)
         problem = _return(self._state, "")
         if problem:
             self._state.reload += problem
+
+    def _say_already(self, release: str) -> None:
+        """Tell whoever waits for the way back: the old workers serve before their master is."""
+        said = msgspec.structs.replace(self._state, release=release)
+        with contextlib.suppress(OSError):  # said again by the master of that release
+            handover.write_status(self._options.status_path, said)
 
 
 def is_another(launch: Launch, than: Launch | None) -> bool:

@@ -30,6 +30,9 @@ class _Names(click.ParamType[str]):
 @click.option("--fault", "names", multiple=True, type=_Names(), metavar="NAME",
               help="Only this one; may be given more than once.")  # fmt: skip
 @click.option("--long", "is_long", is_flag=True, help="The long form: about an hour and a half.")
+@click.option("--retry-slow", "retries_slow", is_flag=True,
+              help="Do a fault once more where all that it broke is a time, as a machine does that "
+                   "has other work. A failed request is never tried again.")  # fmt: skip
 @click.option("--list", "lists", is_flag=True, help="Name the faults and end.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
               help="Write the figures to this file.")  # fmt: skip
@@ -37,9 +40,10 @@ class _Names(click.ParamType[str]):
               help="Write the report to this file.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False),
               help="Draw timelines of requests into this folder.")  # fmt: skip
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one for each option
     names: tuple[str, ...],
     is_long: bool,  # noqa: FBT001 - click's own form
+    retries_slow: bool,  # noqa: FBT001
     lists: bool,  # noqa: FBT001
     json_file: Path | None,
     markdown_file: Path | None,
@@ -72,7 +76,7 @@ def command(
     report.show_heading(title, about, console)
     results = []
     for name in names or tuple(FAULTS):
-        results.append(suite.run(name, is_long=is_long, output=output))
+        results.append(suite.run(name, is_long=is_long, output=output, retries_slow=retries_slow))
         report.show_section(results[-1].section, console)
         # After each: a run that is cut short leaves what it has found.
         found = report.Report(title, about, [result.section for result in results])

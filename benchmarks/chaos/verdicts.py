@@ -25,11 +25,14 @@ class Verdict:
         promise: what was promised, for people.
         figure: what was measured.
         kept: whether the promise was kept.
+        is_time: whether it is about how long something took, which depends on what else the
+            machine does.
     """
 
     promise: str
     figure: str
     kept: bool
+    is_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +83,4 @@ def within(promise: str, times_s: Iterable[float], limit_s: float) -> Verdict:
     if not found:
         return Verdict(promise, "never seen", kept=False)
     figure = f"median {median(found):.2f} s, longest {found[-1]:.2f} s of {len(found)}"
-    return Verdict(promise, figure, kept=found[-1] <= limit_s)
+    return Verdict(promise, figure, kept=found[-1] <= limit_s, is_time=True)

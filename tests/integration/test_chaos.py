@@ -94,6 +94,30 @@ def test_exit_code_says_how_it_went(
     assert CliRunner().invoke(command, ["--fault", name]).exit_code == code
 
 
+@pytest.mark.parametrize(
+    ("first", "times"),
+    [
+        ([within("soon", [2.0], 1.0)], 2),
+        ([within("soon", [0.5], 1.0)], 1),
+        ([within("soon", [2.0], 1.0), Verdict("no request fails", "1 failed", kept=False)], 1),
+        ([within("soon", [], 1.0)], 1),
+    ],
+)
+def test_only_what_was_merely_slow_is_done_again(
+    monkeypatch: pytest.MonkeyPatch, first: list[Verdict], times: int
+) -> None:
+    outcomes = [Outcome(first), Outcome([Verdict("soon", "0.1 s", kept=True)])]
+
+    def do(_is_long: bool) -> Outcome:  # noqa: FBT001
+        return outcomes.pop(0)
+
+    monkeypatch.setitem(FAULTS, "restart", type(FAULTS["restart"])("A fault", do))
+    found = CliRunner().invoke(command, ["--fault", "restart", "--retry-slow"])
+    assert len(outcomes) == 2 - times
+    assert found.exit_code == (suite.KEPT if times == 2 or first[0].kept else suite.BROKEN)
+    assert ("Done a second time" in found.output) is (times == 2)
+
+
 # ---- verdicts on records that are made up
 
 

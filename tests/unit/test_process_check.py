@@ -59,7 +59,11 @@ def test_one_that_cannot_be_executed_leaves_no_descriptor() -> None:
         ("ok a: b\nfailed   application: no\nok c: d\n", "application: no"),
         ("first\nlast\n\n", "last"),
         ("", ""),
-        ("x" * 1000, "x" * 300),
+        ("x" * 1000, "x" * 600),
+        (
+            "ok a: b\nfailed   settings: wrong:\n  LOG_LEVEL: allowed is info\nok c: d\n",
+            "settings: wrong: LOG_LEVEL: allowed is info",
+        ),
     ],
 )
 def test_last_words(output: str, words: str) -> None:

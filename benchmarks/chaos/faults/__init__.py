@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.chaos.faults import (
     bad_releases,
     blocked,
+    clock,
     descriptors,
     full_disk,
     kills,
@@ -48,4 +49,5 @@ FAULTS = {
     "soak": Fault("Memory over time, with upgrades", soak.run),
     "descriptors": Fault("No file descriptor left in a worker", descriptors.run),
     "full-disk": Fault("A full disk under the logs", full_disk.run),
+    "clock": Fault("The clock set an hour off", clock.run),
 }

@@ -52,7 +52,7 @@ _BAD = (
         Change(_SERVING, "await asyncio.sleep(600)", "orders.listen()")),
     Bad("ready, then crash", "exited with 9", "exited with 9",
         Change(_SERVING, _READY + "            raise SystemExit(9)\n", _READY)),
-    Bad("wrong configuration", "settings are wrong", "LOG_LEVEL", None, {"LOG_LEVEL": "shout"}),
+    Bad("wrong configuration", "LOG_LEVEL", "LOG_LEVEL", None, {"LOG_LEVEL": "shout"}),
 )  # fmt: skip
 
 

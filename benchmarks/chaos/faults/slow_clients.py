@@ -85,7 +85,8 @@ def judge(clients: list[Slow], grown: int) -> list[Verdict]:
         Verdict(f"each is cut off, at the latest after {CUT_WITHIN_S} s with a limit of "
                 f"{TIMEOUT_S} s", f"{len(cut)} of {len(clients)}, the last after {late:.1f} s"
                 + (f"; left: {', '.join(sorted(set(left)))}" if left else ""),
-                kept=bool(clients) and not left and late <= CUT_WITHIN_S),
+                kept=bool(clients) and not left and late <= CUT_WITHIN_S,
+                is_time=bool(clients) and not left),
         Verdict("memory is bounded: at most 256 KiB of Nginx for each",
                 f"{grown / max(len(clients), 1) / 1024:.0f} KiB each",
                 kept=grown <= MOST_BYTES_EACH * len(clients)),

@@ -1,0 +1,149 @@
+"""The clock set an hour forth and back: every deadline here is of the clock that nobody sets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.chaos.plot import Mark
+from benchmarks.chaos.site import Site, site, wait_for
+from benchmarks.chaos.traffic import traffic
+from benchmarks.chaos.verdicts import NotMeasurableError, Outcome, Verdict, none_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RATE_HZ = 100.0
+_HOUR_S = 3600
+_SHIFTS_S = (_HOUR_S, -_HOUR_S, 0)
+_TAKEN_WITHIN_S = 10.0
+_TOLERANCE_S = 60.0
+_SETTLE_S = 3.0
+_LIBRARY = "FAKETIME_LIBRARY"
+_PLACES = ("/usr/lib", "/usr/local/lib", "/usr/lib64")
+
+
+def run(is_long: bool) -> Outcome:  # noqa: FBT001 - the one argument of every fault
+    """Set the clock of the whole stack, upgrade meanwhile, and ask how it is."""
+    marks: list[Mark] = []
+    verdicts: list[Verdict] = []
+    with _clock() as clock, site(**clock.environ) as stack:
+        master, restarts = stack.master.pid, _restarts(stack)
+        with traffic(stack, RATE_HZ) as sent:
+            for number, shift_s in enumerate(_SHIFTS_S * (3 if is_long else 1), 1):
+                time.sleep(_SETTLE_S)
+                begun = time.monotonic()
+                clock.shift(shift_s)
+                _wait_until_taken(stack, shift_s)
+                name = f"{shift_s:+d} s ({number})" if is_long else f"{shift_s:+d} s"
+                time.sleep(_SETTLE_S)
+                verdicts.append(_try(stack, name))
+                marks.append(Mark(name, begun, time.monotonic()))
+        lost = _restarts(stack) - restarts
+        same = stack.master.pid == master
+    return Outcome(
+        [*none_failed(sent.record), *verdicts,
+         Verdict("no worker is lost, and the master stays",
+                 f"{lost} lost, master {'the same' if same else 'another'}",
+                 kept=same and not lost)],
+        sent.record, marks=marks,
+        notes=["The clock is that of libfaketime, in every process of the stack."],
+    )  # fmt: skip
+
+
+def _try(stack: Site, name: str) -> Verdict:
+    """What has to work while the clock is off."""
+    failed = [ran.stderr.strip()[-200:] for command in ("status", "reload")
+              if (ran := stack.windlass(command)).returncode != 0]  # fmt: skip
+    told = "; ".join(failed) or "they do"
+    return Verdict(f"{name}: status and an upgrade work", told, kept=not failed)
+
+
+def _restarts(stack: Site) -> int:
+    return sum(slot.restarts for slot in stack.master.slots)
+
+
+def _wait_until_taken(stack: Site, shift_s: int) -> None:
+    """Wait until a worker tells the time that was set.
+
+    Raises:
+        NotMeasurableError: it does not.
+    """
+    try:
+        wait_for(
+            lambda: abs(_told(stack.sockets[0]) - time.time() - shift_s) < _TOLERANCE_S,
+            _TAKEN_WITHIN_S, "the clock",
+        )  # fmt: skip
+    except TimeoutError as error:
+        raise NotMeasurableError("libfaketime does not set the clock of a worker") from error
+
+
+def _told(path: str) -> float:
+    """The time in an answer's `Date`, seconds since the epoch."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(path)
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while part := client.recv(4096):
+            answer += part
+    dates = [line[6:] for line in answer.decode().split("\r\n") if line.startswith("Date: ")]
+    return parsedate_to_datetime(dates[0]).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """A clock that can be set.
+
+    Attributes:
+        environ: variables of the processes that are to see it.
+        file: that says by how much it is off.
+    """
+
+    environ: dict[str, str]
+    file: Path
+
+    def shift(self, seconds: int) -> None:
+        """Set it, relative to the true time."""
+        new = self.file.with_suffix(".new")
+        new.write_text(f"{seconds:+d}\n")
+        new.replace(self.file)
+
+
+@contextmanager
+def _clock() -> Iterator[_Clock]:
+    with tempfile.TemporaryDirectory(prefix="windlass-chaos-clock-") as name:
+        file = Path(name) / "offset"
+        environ = {
+            "LD_PRELOAD": str(_library()), "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_CACHE_DURATION": "1", "NO_FAKE_STAT": "1",
+            # Of a machine whose clock is set, the monotonic one goes on.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+        }  # fmt: skip
+        clock = _Clock(environ, file)
+        clock.shift(0)
+        yield clock
+
+
+def _library() -> Path:
+    """The library of libfaketime.
+
+    Raises:
+        NotMeasurableError: it is not here.
+    """
+    named = os.environ.get(_LIBRARY)
+    if named and Path(named).is_file():
+        return Path(named)
+    for place in _PLACES:
+        for found in sorted(Path(place).glob("**/faketime/libfaketime.so.1")):
+            return found
+    raise NotMeasurableError(
+        f"libfaketime is not installed (Debian: apt install libfaketime; else set {_LIBRARY})"
+    )
