@@ -5,13 +5,14 @@ Each part is a module of the same interface, `measure(session) -> Section`, impo
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+
+from benchmarks import outcome
 
 if TYPE_CHECKING:
     from benchmarks.dispatch.session import Session
@@ -27,9 +28,6 @@ _PARTS = {
     "memory": "benchmarks.dispatch.memory",
     "health": "benchmarks.dispatch.health",
 }
-_WIDTH_WITHOUT_TERMINAL = 160
-_UNMEASURED = 3
-_INTERRUPTED = 130
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -78,22 +76,12 @@ def command(
     from benchmarks.dispatch import session as sessions
     from benchmarks.progress import Progress
 
-    _check_folders(json_file, markdown_file)
+    outcome.check_folders(json_file, markdown_file)
     effort = sessions.QUICK if quick else sessions.FULL
     session = sessions.Session(effort, seed, Progress(Console(stderr=True)), output)
-    try:
+    with outcome.told(sessions.UnmeasuredError):
         report = _measure([name for name in _PARTS if name in parts or not parts], session)
-    except sessions.UnmeasuredError as error:
-        click.echo(f"bench: {error}", err=True)
-        sys.exit(_UNMEASURED)
-    except KeyboardInterrupt:
-        click.echo("bench: interrupted", err=True)
-        sys.exit(_INTERRUPTED)
-    if json_file:
-        json_file.write_bytes(report.json())
-    if markdown_file:
-        markdown_file.write_text(report.markdown(), encoding="utf-8")
-    sys.exit(1 if report.failures else 0)
+    outcome.end(report, json_file, markdown_file)
 
 
 def _measure(parts: list[str], session: Session) -> Report:
@@ -102,9 +90,7 @@ def _measure(parts: list[str], session: Session) -> Report:
     from benchmarks.pairs import settle
     from benchmarks.report import Report, show_heading, show_section
 
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out.width = _WIDTH_WITHOUT_TERMINAL
+    out = outcome.console()
     machine = describe(_PACKAGES)
     show_heading(_TITLE, machine, out)
     sections: list[Section] = []
@@ -114,10 +100,3 @@ def _measure(parts: list[str], session: Session) -> Report:
         sections.append(part.measure(session))
         show_section(sections[-1], out)
     return Report(_TITLE, machine, sections)
-
-
-def _check_folders(*files: Path | None) -> None:
-    """Refuse now what could not be written after half an hour."""
-    for file in files:
-        if file is not None and not file.parent.is_dir():
-            raise click.UsageError(f"{file}: there is no folder {file.parent}; make it first")

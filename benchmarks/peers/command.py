@@ -6,13 +6,14 @@ Each part is a module of the same interface, `measure(session) -> Part`, importe
 from __future__ import annotations
 
 import signal
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
+
+from benchmarks import outcome
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,9 +33,6 @@ _PEERS = ("tornado", "starlette", "fastapi", "flask")
 _SERVERS = (*_ALWAYS[:2], *_PEERS, *_ALWAYS[2:])
 _PATHS = ("/health", "/metadata", "/", "/productionplan")
 _QUICK_PATHS = ("/health", "/")
-_WIDTH_WITHOUT_TERMINAL = 160
-_UNMEASURED = 3
-_INTERRUPTED = 130
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -106,7 +104,7 @@ def command(  # noqa: PLR0913 - one for each option
     from app.errors import AppError
     from benchmarks.peers import session as sessions
 
-    _check_folders(json_file, markdown_file)
+    outcome.check_folders(json_file, markdown_file)
     signal.signal(signal.SIGTERM, _interrupt)
     usual = sessions.QUICK if quick else sessions.FULL
     choice = sessions.Choice(
@@ -117,19 +115,9 @@ def command(  # noqa: PLR0913 - one for each option
         seed=seed,
         output=output,
     )
-    try:
+    with outcome.told(sessions.UnmeasuredError, AppError):
         report = _measure([name for name in _PARTS if name in parts or not parts], choice)
-    except (sessions.UnmeasuredError, AppError) as error:
-        click.echo(f"bench: {error}", err=True)
-        sys.exit(_UNMEASURED)
-    except KeyboardInterrupt:
-        click.echo("bench: interrupted", err=True)
-        sys.exit(_INTERRUPTED)
-    if json_file:
-        json_file.write_bytes(report.json())
-    if markdown_file:
-        markdown_file.write_text(report.markdown(), encoding="utf-8")
-    sys.exit(1 if report.failures else 0)
+    outcome.end(report, json_file, markdown_file)
 
 
 def _measure(parts: list[str], choice: Choice) -> Report:
@@ -139,9 +127,7 @@ def _measure(parts: list[str], choice: Choice) -> Report:
     from benchmarks.progress import Progress
     from benchmarks.report import Report, show_heading, show_section
 
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out.width = _WIDTH_WITHOUT_TERMINAL
+    out = outcome.console()
     with prepared(choice, Progress(Console(stderr=True))) as session:
         described = machine(session)
         show_heading(_TITLE, described, out)
@@ -157,10 +143,3 @@ def _measure(parts: list[str], choice: Choice) -> Report:
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """End in good order, with every process, where the command is told to end."""
     raise KeyboardInterrupt
-
-
-def _check_folders(*files: Path | None) -> None:
-    """Refuse now what could not be written after half an hour."""
-    for file in files:
-        if file is not None and not file.parent.is_dir():
-            raise click.UsageError(f"{file}: there is no folder {file.parent}; make it first")

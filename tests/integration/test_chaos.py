@@ -19,6 +19,7 @@ from benchmarks.chaos.command import command
 from benchmarks.chaos.faults import FAULTS, kills, redis, slow_clients, soak
 from benchmarks.chaos.load import BY_NAME, Draw, Load
 from benchmarks.chaos.record import Record, Request
+from benchmarks.chaos.slow import Slow
 from benchmarks.chaos.verdicts import (
     NotMeasurableError,
     Outcome,
@@ -180,9 +181,9 @@ def test_slow_client_that_is_never_cut_off_and_memory_without_bound_are_found() 
     assert kept(slow_clients.judge(cut, 1 << 30)) == [True, False]
 
 
-def slow_client(cut_after_s: float | None) -> slow_clients.Slow:
+def slow_client(cut_after_s: float | None) -> Slow:
     with socket.socket() as connection:
-        return slow_clients.Slow("a begun head", connection, 0.0, cut_after_s=cut_after_s)
+        return Slow("a begun head", connection, 0.0, cut_after_s=cut_after_s)
 
 
 def test_leak_is_told_from_noise() -> None:

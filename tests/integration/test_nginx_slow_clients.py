@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
-import select
-import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx
 import psutil
 import pytest
 
+from benchmarks.chaos.slow import KINDS, MOST_BYTES_EACH, Slow, open_one, until_cut
 from tests.nginx_front import Front, running
 
 if TYPE_CHECKING:
@@ -29,53 +26,6 @@ CLIENTS = int(os.environ.get("SLOW_CLIENTS", "200"))
 TIMEOUT_S = 3
 # How late a cut may come on a machine that is busy; without limits it would not come at all.
 PATIENCE_S = 30
-MOST_MEMORY_PER_CLIENT = 256 << 10
-
-HEAD = b"POST /data HTTP/1.1\r\nHost: a\r\n"
-
-
-@dataclass
-class Slow:
-    """One such client: what it sends at once, what byte by byte, and when it was cut off."""
-
-    connection: socket.socket
-    drip: bytes = b""
-    begun: float = field(default_factory=time.monotonic)
-    cut_after_s: float | None = None
-
-
-def slow_head(front: Front) -> Slow:
-    return Slow(front.connect(), HEAD + b"X: " + b"x" * 2000)
-
-
-def begun_head(front: Front) -> Slow:
-    """Begins a head and says no more."""
-    slow = Slow(front.connect())
-    slow.connection.sendall(HEAD)
-    return slow
-
-
-def unfinished_body(front: Front) -> Slow:
-    slow = Slow(front.connect())
-    slow.connection.sendall(HEAD + b"Content-Length: 50000\r\n\r\n" + b"x" * 100)
-    return slow
-
-
-def unfinished_chunks(front: Front) -> Slow:
-    slow = Slow(front.connect())
-    slow.connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n100\r\nxx")
-    return slow
-
-
-def unread_answer(front: Front) -> Slow:
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.connect(("127.0.0.1", front.port))
-    connection.sendall(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
-    return Slow(connection)
-
-
-KINDS = (*(slow_head, begun_head, unfinished_body, unfinished_chunks) * 2, unread_answer)
 
 
 class Ordinary(threading.Thread):
@@ -127,8 +77,11 @@ def test_slow_clients_are_cut_off_and_others_unharmed(front: Front) -> None:
     before = memory(front)
     clients: list[Slow] = []
     try:
-        clients += [KINDS[number % len(KINDS)](front) for number in range(CLIENTS)]
-        peak = wait_until_cut(front, clients)
+        clients += [
+            open_one(KINDS[number % len(KINDS)], front.port, posts_to="/data", reads="/big")
+            for number in range(CLIENTS)
+        ]
+        peak = until_cut(clients, TIMEOUT_S + PATIENCE_S, lambda: memory(front))
     finally:
         ordinary.stop()
         for client in clients:
@@ -136,7 +89,7 @@ def test_slow_clients_are_cut_off_and_others_unharmed(front: Front) -> None:
     assert [client for client in clients if client.cut_after_s is None] == []
     assert ordinary.failures == []
     assert len(ordinary.durations_s) > 20
-    assert (peak - before) / CLIENTS < MOST_MEMORY_PER_CLIENT
+    assert (peak - before) / CLIENTS < MOST_BYTES_EACH
     late = max(client.cut_after_s or 0 for client in clients)
     worst = max(ordinary.durations_s)
     sys.stdout.write(
@@ -146,43 +99,3 @@ def test_slow_clients_are_cut_off_and_others_unharmed(front: Front) -> None:
     )
     reached = [request.target for request in front.workers.seen if request.method == "POST"]
     assert reached == [], "no worker hears of what is not whole"
-
-
-def wait_until_cut(front: Front, clients: list[Slow]) -> int:
-    """Note when each is cut off; returns the most memory seen meanwhile."""
-    poll = select.poll()
-    waiting = {client.connection.fileno(): client for client in clients}
-    for number, client in waiting.items():
-        client.connection.settimeout(0)
-        # An answer that nobody reads must stay unread: errors and hang-ups come unasked.
-        reads = (
-            client.drip or client.connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > 9000
-        )
-        poll.register(number, select.POLLIN if reads else 0)
-    deadline = time.monotonic() + TIMEOUT_S + PATIENCE_S
-    peak = 0
-    while waiting and time.monotonic() < deadline:
-        for number, event in poll.poll(100):
-            client = waiting[number]
-            if is_cut(client, event):
-                client.cut_after_s = time.monotonic() - client.begun
-                poll.unregister(number)
-                del waiting[number]
-        for client in waiting.values():
-            if client.drip:
-                with contextlib.suppress(OSError):
-                    client.connection.send(client.drip[:1])
-                    client.drip = client.drip[1:]
-        peak = max(peak, memory(front))
-    return peak
-
-
-def is_cut(client: Slow, event: int) -> bool:
-    if event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
-        return True
-    try:
-        return not client.connection.recv(65536)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True

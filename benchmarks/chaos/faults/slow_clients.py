@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import select
-import socket
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
 
 from benchmarks.chaos.plot import Mark
 from benchmarks.chaos.site import Site, site
+from benchmarks.chaos.slow import KINDS, MOST_BYTES_EACH, Slow, open_one, until_cut
 from benchmarks.chaos.traffic import traffic
 from benchmarks.chaos.verdicts import NotMeasurableError, Outcome, Verdict, none_failed
 
@@ -25,28 +23,10 @@ TIMEOUT_S = 3
 CUT_WITHIN_S = 3 * TIMEOUT_S
 """The limit, and once more for a client whose last byte came just before it, and for a machine that
 is busy with all of them at a time."""
-MOST_BYTES_EACH = 256 << 10
 _PATIENCE_S = 30.0
-_HEAD = b"POST /calculator HTTP/1.1\r\nHost: a\r\n"
 _BIG = "unread.0123456789abcdef.txt"
 _BIG_BYTES = 16 << 20
 """More than the kernel keeps for one connection."""
-
-
-@dataclass
-class Slow:
-    """One such client.
-
-    Attributes:
-        drip: what it sends byte by byte.
-        cut_after_s: when it was cut off; None while it is not.
-    """
-
-    kind: str
-    connection: socket.socket
-    begun: float
-    drip: bytes = b""
-    cut_after_s: float | None = None
 
 
 def run(is_long: bool) -> Outcome:  # noqa: FBT001 - the one argument of every fault
@@ -61,8 +41,12 @@ def run(is_long: bool) -> Outcome:  # noqa: FBT001 - the one argument of every f
             before = _memory(stack)
             clients: list[Slow] = []
             try:
-                clients += (_open(stack.port, number) for number in range(count))
-                peak = _until_cut(stack, clients)
+                clients += (
+                    open_one(KINDS[number % len(KINDS)], stack.port, posts_to="/calculator",
+                             reads=f"/static/{_BIG}")
+                    for number in range(count)
+                )  # fmt: skip
+                peak = until_cut(clients, _PATIENCE_S, lambda: _memory(stack))
             finally:
                 for client in clients:
                     client.connection.close()
@@ -91,67 +75,6 @@ def judge(clients: list[Slow], grown: int) -> list[Verdict]:
                 f"{grown / max(len(clients), 1) / 1024:.0f} KiB each",
                 kept=grown <= MOST_BYTES_EACH * len(clients)),
     ]  # fmt: skip
-
-
-def _open(port: int, number: int) -> Slow:
-    kind = ("a head byte by byte", "a begun head", "an unfinished body", "unfinished chunks",
-            "an unread answer")[number % 5]  # fmt: skip
-    connection = socket.socket()
-    if kind == "an unread answer":
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(10)
-    connection.connect(("127.0.0.1", port))
-    slow = Slow(kind, connection, time.monotonic())
-    connection.settimeout(0)
-    with contextlib.suppress(BlockingIOError):
-        if kind == "a head byte by byte":
-            slow.drip = _HEAD + b"X: " + b"x" * 2000
-        elif kind == "a begun head":
-            connection.send(_HEAD)
-        elif kind == "an unfinished body":
-            connection.send(_HEAD + b"Content-Length: 50000\r\n\r\n" + b"x" * 100)
-        elif kind == "unfinished chunks":
-            connection.send(_HEAD + b"Transfer-Encoding: chunked\r\n\r\n100\r\nxx")
-        else:
-            connection.send(f"GET /static/{_BIG} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    return slow
-
-
-def _until_cut(stack: Site, clients: list[Slow]) -> int:
-    """Note when each is cut off; returns the most memory seen meanwhile."""
-    poll = select.poll()
-    waiting = {client.connection.fileno(): client for client in clients}
-    for number, client in waiting.items():
-        poll.register(number, 0 if client.kind == "an unread answer" else select.POLLIN)
-    deadline, peak = time.monotonic() + _PATIENCE_S, 0
-    next_look = 0.0
-    while waiting and time.monotonic() < deadline:
-        for number, event in poll.poll(100):
-            client = waiting[number]
-            if _is_cut(client, event):
-                client.cut_after_s = time.monotonic() - client.begun
-                poll.unregister(number)
-                del waiting[number]
-        for client in waiting.values():
-            if client.drip:
-                with contextlib.suppress(OSError):
-                    client.connection.send(client.drip[:1])
-                    client.drip = client.drip[1:]
-        if time.monotonic() >= next_look:
-            next_look = time.monotonic() + 0.5
-            peak = max(peak, _memory(stack))
-    return peak
-
-
-def _is_cut(client: Slow, event: int) -> bool:
-    if event & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
-        return True
-    try:
-        return not client.connection.recv(65536)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def _memory(stack: Site) -> int:

@@ -4,64 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import uvloop
 
 from app.store import NotExecutedError, RedisStore, UnknownOutcomeError
 from app.store.pipeline import pack
 from benchmarks.store import storm
 from benchmarks.store.lanes import make_lanes
 from benchmarks.store.proxy import Proxy
-from benchmarks.store.server import Server, running
+from tests.real_redis import TIMEOUT_S, echo, through, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-
     from app.store.lanes import Lanes
+    from benchmarks.store.server import Server
+    from tests.real_redis import Run
 
-    Run = Callable[[Coroutine[Any, Any, None]], None]
 
-TIMEOUT_S = 5.0
 STORM_CALLS = 100_000
 INCR = pack("INCR", "counter")
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Server]:
-    with running() as server:
-        yield server
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest, redis: Server) -> Iterator[Run]:
-    """Run a coroutine on the event loop of production, and on asyncio's own, on an empty Redis."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(flush(redis))
-        yield runner.run
-
-
-async def flush(redis: Server) -> None:
-    lanes = make_lanes(redis.address)
-    assert await lanes.call(pack("FLUSHALL")) == b"OK"
-    await lanes.close()
-
-
-def through(proxy: Proxy) -> str:
-    return f"redis://127.0.0.1:{proxy.port}/0"
-
-
-async def until(condition: Callable[[], object], what: str, timeout_s: float = 5.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain for: {what}"
-        await asyncio.sleep(0.001)
-
-
-async def echo(lanes: Lanes, tag: str) -> None:
-    assert await lanes.call(pack("ECHO", tag)) == tag.encode()
 
 
 async def counter(redis: Server) -> int:

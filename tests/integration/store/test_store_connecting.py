@@ -6,10 +6,9 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import uvloop
 
 from app.config import Secret
 from app.errors import StoreError
@@ -18,34 +17,13 @@ from app.store.pipeline import pack
 from benchmarks.store.lanes import make_lanes
 from benchmarks.store.proxy import Proxy
 from benchmarks.store.server import Server, running
+from tests.real_redis import TIMEOUT_S, echo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from app.store.lanes import Lanes
-
-    Run = Callable[[Coroutine[Any, Any, None]], None]
-
-TIMEOUT_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Server]:
-    with running() as server:
-        yield server
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Run a coroutine on the event loop of production, and on asyncio's own."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        yield runner.run
-
-
-async def echo(lanes: Lanes, tag: str) -> None:
-    assert await lanes.call(pack("ECHO", tag)) == tag.encode()
+    from tests.real_redis import Run
 
 
 def test_counter_that_is_no_number_is_an_error_of_the_store(run: Run, redis: Server) -> None:

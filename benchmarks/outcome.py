@@ -1,0 +1,60 @@
+"""How a benchmark's command ends: its files, its exit code, and its words on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchmarks.report import Report
+
+UNMEASURED, INTERRUPTED = 3, 130
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def check_folders(*files: Path | None) -> None:
+    """Refuse now what could not be written after half an hour.
+
+    Raises:
+        click.UsageError: a file's folder is not there.
+    """
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise click.UsageError(f"{file}: there is no folder {file.parent}; make it first")
+
+
+def console() -> Console:
+    """Where a report is shown; wide enough for its tables where it is no terminal."""
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out.width = _WIDTH_WITHOUT_TERMINAL
+    return out
+
+
+@contextmanager
+def told(*unmeasured: type[Exception]) -> Iterator[None]:
+    """Within, what cannot be measured or is interrupted ends the command with a sentence."""
+    try:
+        yield
+    except unmeasured as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(UNMEASURED)
+    except KeyboardInterrupt:
+        click.echo("bench: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def end(report: Report, json_file: Path | None, markdown_file: Path | None) -> NoReturn:
+    """Write the files that are asked for, and exit: 1 where the report has failures."""
+    if json_file:
+        json_file.write_bytes(report.json())
+    if markdown_file:
+        markdown_file.write_text(report.markdown(), encoding="utf-8")
+    sys.exit(1 if report.failures else 0)
