@@ -21,7 +21,7 @@ class Change:
     """One change of one file.
 
     Attributes:
-        file: below the release.
+        file: below the release; made where there is none.
         old: text that is replaced; empty: `new` is appended.
     """
 
@@ -45,7 +45,7 @@ def make(folder: Path, *changes: Change) -> Path:
             shutil.copy(source, target)
     for change in changes:
         file = folder / change.file
-        text = file.read_text()
+        text = file.read_text() if file.exists() else ""
         if change.old not in text:
             raise ValueError(f"{change.file} no longer has {change.old!r}; mend the fault's change")
         file.write_text(

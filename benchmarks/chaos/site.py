@@ -26,7 +26,7 @@ from benchmarks.chaos import releases
 from benchmarks.chaos.verdicts import NotMeasurableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.process.state import Child, MasterState
 
@@ -37,14 +37,18 @@ WORKERS = 2
 
 
 @contextmanager
-def site(**settings: str) -> Iterator[Site]:
+def site(*changes: releases.Change, **settings: str) -> Iterator[Site]:
     """A stack that serves, for the time of the block; gone with all that it wrote afterwards.
+
+    Args:
+        changes: of its good release.
+        settings: environment variables of the stack, beside its ports.
 
     Raises:
         NotMeasurableError: it does not come up here.
     """
     folder = Path(tempfile.mkdtemp(prefix="windlass-chaos-"))
-    made = Site(folder, settings)
+    made = Site(folder, settings, changes)
     try:
         made.up()
         yield made
@@ -59,9 +63,12 @@ class Site:
     Args:
         folder: for all that it writes.
         settings: environment variables of the stack, beside its ports.
+        changes: of its good release.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str], changes: Sequence[releases.Change]
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.file = folder / "settings.env"
@@ -75,7 +82,7 @@ class Site:
         self._process: subprocess.Popen[bytes] | None = None
         self._top: psutil.Process | None = None
         self.configure()
-        self.good = self.make("good")
+        self.good = self.make("good", *changes)
         self.install(self.good)
 
     # ---- releases and settings
