@@ -2,11 +2,12 @@
 
 Handlers and their behaviour are Tornado's. Shorter are: the request object, which parses a query
 only when there is one; routing, which finds a plain path in a table before it tries patterns one
-by one; and what a `Shortcut` answers without any handler.
+by one; starting a handler that takes its body whole; and what a `Shortcut` answers without any.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from functools import lru_cache
@@ -21,6 +22,7 @@ from tornado.httputil import (
     split_host_and_port,
 )
 from tornado.routing import PathMatches, URLSpec
+from tornado.web import _has_stream_request_body
 
 from app.server.headers import is_host
 
@@ -66,6 +68,9 @@ class Application(web.Application):
         super().__init__(list(handlers), **settings)
         self._shortcuts = dict(shortcuts or {})
         self._plain_paths = _plain_paths(self.wildcard_router.rules)
+        # Without one of these Tornado looks at the disk before each request.
+        caches = ("compiled_template_cache", "static_hash_cache")
+        self._caches = all(self.settings.get(name, True) for name in caches)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -84,6 +89,8 @@ class Application(web.Application):
         if len(self.default_router.rules) == 1:
             rule = self._plain_paths.get(request.path)
             if rule is not None:
+                if self._caches and not _has_stream_request_body(rule.target):
+                    return _Call(self, request, rule.target, rule.target_kwargs)
                 return self.get_handler_delegate(request, rule.target, rule.target_kwargs)
         return super().find_handler(request, **kwargs)
 
@@ -162,6 +169,45 @@ class _Arrival(HTTPMessageDelegate):
         request = Request(start_line, headers, self._connection, self._server_connection)
         self._delegate = self._application.find_handler(request)
         return self._delegate
+
+
+class _Call(HTTPMessageDelegate):
+    """A request on its way to a handler that takes its body whole."""
+
+    __slots__ = ("_application", "_body", "_handler_class", "_options", "_request")
+
+    def __init__(
+        self,
+        application: Application,
+        request: HTTPServerRequest,
+        handler_class: type[web.RequestHandler],
+        options: dict[str, Any],
+    ) -> None:
+        self._application = application
+        self._request = request
+        self._handler_class = handler_class
+        self._options = options
+        self._body = bytearray()
+
+    def data_received(self, chunk: bytes) -> None:
+        self._body += chunk
+
+    def finish(self) -> None:
+        application, request = self._application, self._request
+        request.body = bytes(self._body)
+        handler = self._handler_class(application, request, **self._options)
+        transforms = [transform(request) for transform in application.transforms]
+        running = asyncio.get_running_loop().create_task(handler._execute(transforms))  # noqa: SLF001
+        running.add_done_callback(_raise_again)
+
+    def on_connection_close(self) -> None:
+        self._body.clear()
+
+
+def _raise_again(done: asyncio.Task[None]) -> None:
+    """Give what a handler let slip to the loop's handler of exceptions, as Tornado does."""
+    if not done.cancelled():
+        done.result()
 
 
 class Request(HTTPServerRequest):

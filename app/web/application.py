@@ -57,11 +57,11 @@ def make_application(
         },
         default_handler_class=NotFoundHandler,
         default_handler_args=services,
-        log_function=access_logger(log_access),
+        log_function=access_logger(log_access) if settings.access_log else _say_nothing,
         template_path=str(FOLDER / "templates"),
         compiled_template_cache=True,
     )
 
 
-def _say_nothing(**_line: object) -> None:
+def _say_nothing(*_handler: object, **_line: object) -> None:
     """Write no access line."""

@@ -6,9 +6,12 @@ import random
 import re
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
+from tornado import locale
+from tornado.escape import xhtml_escape
 from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, RequestHandler
 
@@ -22,12 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    from tornado.locale import Locale
+
     from app.config import Settings
     from app.identity import Identity
     from app.web.assets import Assets
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 LONGEST_ACCEPT = 1024
+_LONGEST_KNOWN = 200
 JSON = "application/json"
 PLAIN_TEXT = "text/plain; charset=utf-8"
 COMMON_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -138,14 +144,14 @@ class AppHandler(RequestHandler):
 
     def prefers_html(self, alternative: str = "application/json") -> bool:
         """Whether the client would rather have HTML than `alternative`."""
-        self.set_header("Vary", "Accept")
+        self._headers["Vary"] = "Accept"
         accept = self.request.headers.get("Accept", "")
         # Negotiation remembers headers that it has seen; nobody may fill its memory.
         return len(accept) <= LONGEST_ACCEPT and prefers_html(accept, alternative)
 
     def finish_as(self, media_type: str, body: bytes) -> None:
         """Answer with a body that is encoded already."""
-        self.set_header("Content-Type", media_type)
+        self._headers["Content-Type"] = media_type
         self.finish(body)
 
     def finish_json(self, value: object, media_type: str = JSON) -> None:
@@ -156,10 +162,18 @@ class AppHandler(RequestHandler):
         """Answer with plain text."""
         self.finish_as(PLAIN_TEXT, text.encode())
 
+    def get_user_locale(self) -> Locale | None:
+        """The only one there is; where translations were loaded, the browser chooses."""
+        return locale.get("en_US") if len([*locale.get_supported_locales()]) == 1 else None
+
     def get_template_namespace(self) -> dict[str, Any]:
         """Add what the templates use on every page."""
         namespace = super().get_template_namespace()
-        return namespace | {"asset": self.services.assets.address, "services": self.services}
+        return namespace | {
+            "asset": self.services.assets.address,
+            "services": self.services,
+            "xhtml_escape": _escape,
+        }
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:  # noqa: ANN401
         """Answer an error; an `AppError` brings its own status."""
@@ -216,6 +230,14 @@ def request_id_of(headers: HTTPHeaders) -> str:
     given = headers.get("X-Request-ID", "")
     # An id tells requests apart; it guards nothing. Each worker's numbers are seeded on its own.
     return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+def _escape(value: str | bytes) -> str:
+    """As Tornado's; most of what a page escapes is the same each time."""
+    return _escape_known(value) if len(value) <= _LONGEST_KNOWN else xhtml_escape(value)
+
+
+_escape_known = lru_cache(maxsize=1024)(xhtml_escape)
 
 
 def access_logger(log_access: LogAccess) -> Callable[[RequestHandler], None]:

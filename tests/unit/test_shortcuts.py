@@ -15,7 +15,7 @@ from app.identity import Identity
 from app.planning.desk import PlanningDesk
 from app.server import Application, StockServer
 from app.web.application import make_application
-from tests.http_site import parse_responses, serving
+from tests.http_site import parse_responses, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
 
-    from tests.http_site import Response
+    from tests.http_site import Response, Site
 
 
 class Echoing:
@@ -91,6 +91,62 @@ def test_a_handler_gets_what_a_shortcut_does_not_take() -> None:
     shortcut = Echoing(answers=True)
     assert asked(shortcut, "GET", b"").body == b"handler"
     assert shortcut.asked == []
+
+
+# ---- handlers at a plain path
+
+
+@web.stream_request_body
+class Streaming(web.RequestHandler):
+    """Takes its body in parts."""
+
+    def initialize(self) -> None:
+        self.parts: list[bytes] = []
+
+    def data_received(self, chunk: bytes) -> None:
+        self.parts.append(chunk)
+
+    def post(self) -> None:
+        self.write({"parts": len(self.parts), "length": sum(map(len, self.parts))})
+
+
+class Failing(web.RequestHandler):
+    """Fails, and its log too."""
+
+    def post(self) -> None:
+        raise ValueError("broken handler")
+
+    def log_exception(self, *_: Any) -> None:  # noqa: ANN401
+        raise ValueError("broken log")
+
+
+async def post(site: Site, path: str, *body: bytes) -> Response:
+    length = sum(map(len, body))
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}"
+    kind = "Content-Type: application/x-www-form-urlencoded"
+    answer = await site.exchange(f"{head}\r\n{kind}\r\n\r\n".encode(), *body)
+    return parse_responses(answer, ["POST"])[0]
+
+
+def test_a_handler_that_streams_gets_its_body_in_parts() -> None:
+    async def scenario() -> None:
+        async with serving(Application([web.url("/stream", Streaming)])) as site:
+            answer = await post(site, "/stream", b"a" * 1000, b"b" * 1000)
+            assert json.loads(answer.body)["length"] == 2000
+            assert json.loads(answer.body)["parts"] >= 2
+
+    asyncio.run(scenario())
+
+
+def test_a_handler_that_fails_is_not_lost_in_silence() -> None:
+    async def scenario() -> None:
+        application = Application([web.url("/fail", Failing)])
+        async with serving(application, is_clean=False) as site:
+            client = await site.client()
+            await client.send(b"POST /fail HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+            await until(lambda: "broken log" in "".join(site.faults), "the fault in the log")
+
+    asyncio.run(scenario())
 
 
 # ---- those of the service
