@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 65536
 MAX_FIELDS = 100
 MAX_BODY_BYTES = 100 * 1024 * 1024
+BACKLOG = 2048
 
 
 class HTTPServer(httpserver.HTTPServer):
@@ -46,6 +47,7 @@ class HTTPServer(httpserver.HTTPServer):
         max_header_count: int = MAX_FIELDS,
         header_timeout: float | None = None,
         trusted_downstream: list[str] | None = None,
+        backlog: int = BACKLOG,
         **options: Any,  # noqa: ANN401
     ) -> None:
         """Take what Tornado's server takes, and more.
@@ -56,6 +58,8 @@ class HTTPServer(httpserver.HTTPServer):
             header_timeout: seconds from a request's first byte to the end of its head; no longer
                 than `idle_connection_timeout`, which is also what it is by default.
             trusted_downstream: proxies to pass over in `X-Forwarded-For`.
+            backlog: connections that may wait to be accepted; asyncio sets it anew on each socket
+                that it is given, to 100 if nobody says otherwise.
             options: as in Tornado.
         """
         super().initialize(request_callback, trusted_downstream=trusted_downstream, **options)
@@ -65,6 +69,7 @@ class HTTPServer(httpserver.HTTPServer):
         self.chunk_size = params.chunk_size
         self.max_fields = max_header_count
         self.closes_each = params.no_keep_alive
+        self.backlog = backlog
         self.idle_timeout_s = float(params.header_timeout or 3600)
         self.header_timeout_s = header_timeout or self.idle_timeout_s
         self.body_timeout_s = params.body_timeout
@@ -144,8 +149,10 @@ class HTTPServer(httpserver.HTTPServer):
         if listener.family == socket.AF_UNIX:
             # The path belongs to who bound the socket; Python 3.13 would remove it.
             keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-            return await loop.create_unix_server(connection, sock=listener, **keep)
-        return await loop.create_server(connection, sock=listener)
+            return await loop.create_unix_server(
+                connection, sock=listener, backlog=self.backlog, **keep
+            )
+        return await loop.create_server(connection, sock=listener, backlog=self.backlog)
 
     # ---- what a connection calls
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,6 +191,26 @@ def test_unix_socket(run: Run, tmp_path: Path) -> None:
 
     run(scenario())
     assert Path(path).exists(), "who bound the socket removes it"
+
+
+@pytest.mark.parametrize("path", ["site.sock", None], ids=["unix", "tcp"])
+def test_many_may_wait_while_the_event_loop_is_busy(
+    run: Run, tmp_path: Path, path: str | None
+) -> None:
+    """A loop that is busy for a moment must not have the kernel refuse clients meanwhile."""
+
+    async def scenario() -> None:
+        async with serving(web.Application([]), path=path and str(tmp_path / path)) as site:
+            await (await site.client()).send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            family = socket.AF_UNIX if path else socket.AF_INET
+            waiting = [socket.socket(family) for _ in range(400)]
+            for client in waiting:  # the loop does not turn here, so nothing is accepted
+                client.settimeout(0.5)
+                client.connect(site.address)
+            for client in waiting:
+                client.close()
+
+    run(scenario())
 
 
 def test_tls_is_stock_tornados(run: Run) -> None:
