@@ -5,7 +5,7 @@ A goal that is missed is said and changes no exit code: it is a finding, not a f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.report import Section, Table
@@ -22,13 +22,14 @@ class Goal:
         what: is compared.
         wanted: in words.
         measured: in words.
-        reached: whether the figure itself, not its interval, is at the goal or beyond.
+        reached: whether the figure itself, not its interval, is at the goal or beyond; None where
+            what was measured cannot tell.
     """
 
     what: str
     wanted: str
     measured: str
-    reached: bool
+    reached: bool | None
 
 
 class Part(NamedTuple):
@@ -49,12 +50,18 @@ def at_most(what: str, wanted: float, found: Ratio, peer: str) -> Goal:
     return Goal(what, f"at most {wanted:g}", f"{found}, best peer: {peer}", found.value <= wanted)
 
 
+def untold(goal: Goal, why: str) -> Goal:
+    """A goal of which the measurement cannot tell whether it was reached."""
+    return replace(goal, measured=f"{goal.measured}; {why}", reached=None)
+
+
+_VERDICTS = {True: "yes", False: "no", None: "cannot tell"}
+
+
 def section(goals: list[Goal]) -> Section:
     """The goals as the first section of the report."""
-    rows = [(g.what, g.wanted, g.measured, "yes" if g.reached else "no") for g in goals]
-    missed = sum(not goal.reached for goal in goals)
-    notes = [
-        f"Reached: {len(goals) - missed} of {len(goals)}. Ratios are Windlass to the best peer."
-    ]
+    rows = [(g.what, g.wanted, g.measured, _VERDICTS[g.reached]) for g in goals]
+    reached = sum(goal.reached is True for goal in goals)
+    notes = [f"Reached: {reached} of {len(goals)}. Ratios are Windlass to the best peer."]
     columns = ("what", "wanted", "measured", "reached")
     return Section("goals", "What was wanted", notes, [Table(columns, rows, words=4)], goals)

@@ -17,13 +17,13 @@ import numpy as np
 from benchmarks.peers import servers as catalogue
 from benchmarks.peers.comparison import against, best_peer
 from benchmarks.peers.direct import capacities
-from benchmarks.peers.goals import Part, at_most
-from benchmarks.peers.servers import LIMIT, TITLES
+from benchmarks.peers.goals import Part, at_most, untold
+from benchmarks.peers.servers import LIMIT, TITLES, WINDLASS
 from benchmarks.peers.turns import failures, load, send, take_turns, wrong_answers
 from benchmarks.report import Section, Table, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.peers.generator import Outcome
     from benchmarks.peers.goals import Goal
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 OWN, SAME = "half of its own capacity", "one rate for all"
 _PERCENTILES = {"p50": 50, "p99": 99}
 _TRIAL_ROUNDS = 2
+_LATE_SHARE = 0.5
+"""Of the p99: a client that is later than this has measured itself."""
 _HOW = (
     "An open loop: requests are sent at a fixed rate whatever the server does, and a latency "
     "counts from the time at which its request was meant to be sent. One worker on one CPU, the "
@@ -60,7 +62,6 @@ def measure(session: Session) -> Part:
             mode: _at_rates(servers, session, rates, mode)
             for mode, rates in ((OWN, own), (SAME, same))
         }
-    percentiles = {mode: _percentiles(of) for mode, of in turns.items()}
     found = Section(
         "latency",
         "Latency at half load",
@@ -70,7 +71,7 @@ def measure(session: Session) -> Part:
         {mode: _data(rates, turns[mode]) for mode, rates in ((OWN, own), (SAME, same))},
         wrong + [failure for of in turns.values() for failure in failures(of)],
     )  # fmt: skip
-    return Part(found, _goals(session, {mode: of["p99"] for mode, of in percentiles.items()}))
+    return Part(found, [goal for mode, of in turns.items() for goal in _goals(session, mode, of)])
 
 
 def _find_capacities(servers: dict[str, Server], session: Session) -> None:
@@ -116,32 +117,40 @@ def _table(
     turns: Turns[Outcome],
 ) -> Table:
     percentiles = _percentiles(turns)
-    rows = []
-    for name in names:
-        late = [_percentile(turn.lateness_s, 99) for turn in turns[name, path]]
-        rows.append((
+    rows = [
+        (
             TITLES[name],
             f"{rates[name, path]:,.0f}",
             *(duration(median(percentiles[q][name, path])) for q in _PERCENTILES),
             str(against(percentiles["p99"], name, path) or ""),
-            duration(median(late)),
-        ))  # fmt: skip
+            duration(median(_lateness(turns[name, path]))),
+        )
+        for name in names
+    ]
     columns = (f"{path}, {mode}", "requests/s", "p50", "p99", "p99, Windlass / this",
                "client late, p99")  # fmt: skip
     return Table(columns, rows)
 
 
-def _goals(
-    session: Session, p99: Mapping[str, Mapping[tuple[str, str], list[float]]]
-) -> list[Goal]:
+def _goals(session: Session, mode: str, turns: Turns[Outcome]) -> list[Goal]:
+    figures = _percentiles(turns)["p99"]
     found = []
-    for mode, figures in p99.items():
-        for path in session.paths:
-            peer = best_peer(figures, path, most=False)
-            ratio = against(figures, peer, path) if peer else None
-            if peer and ratio:
-                found.append(at_most(f"p99, {mode}, {path}", 1.0, ratio, TITLES[peer]))
+    for path in session.paths:
+        peer = best_peer(figures, path, most=False)
+        ratio = against(figures, peer, path) if peer else None
+        if not peer or not ratio:
+            continue
+        goal = at_most(f"p99, {mode}, {path}", 1.0, ratio, TITLES[peer])
+        late = median(_lateness(turns[WINDLASS, path]))
+        if late > _LATE_SHARE * median(figures[WINDLASS, path]):
+            goal = untold(goal, f"the client itself was late by {duration(late)}")
+        found.append(goal)
     return found
+
+
+def _lateness(turns: Sequence[Outcome]) -> list[float]:
+    """How late the client was in each turn, at its 99th percentile, in seconds."""
+    return [_percentile(turn.lateness_s, 99) for turn in turns]
 
 
 def _data(rates: Mapping[tuple[str, str], float], turns: Turns[Outcome]) -> list[dict[str, object]]:
@@ -152,7 +161,7 @@ def _data(rates: Mapping[tuple[str, str], float], turns: Turns[Outcome]) -> list
             "path": path,
             "rate_hz": rates[name, path],
             **{f"{q}_s": of[name, path] for q, of in percentiles.items()},
-            "late_p99_s": [_percentile(turn.lateness_s, 99) for turn in turns[name, path]],
+            "late_p99_s": _lateness(turns[name, path]),
         }
         for name, path in turns
     ]

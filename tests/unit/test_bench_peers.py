@@ -338,7 +338,14 @@ def test_a_goal_is_reached_at_its_figure() -> None:
     assert goals.at_least("it", 1.2, exact, "Flask").reached
     assert not goals.at_least("it", 1.3, exact, "Flask").reached
     assert goals.at_most("it", 1.2, exact, "Flask").reached
-    assert not goals.at_most("it", 1.0, exact, "Flask").reached
+    missed = goals.at_most("it", 1.0, exact, "Flask")
+    assert not missed.reached
+    unclear = goals.section([goals.untold(missed, "the client was late")])
+    assert unclear.tables[0].rows[0][2:] == (
+        f"{missed.measured}; the client was late",
+        "cannot tell",
+    )
+    assert "Reached: 0 of 1" in unclear.notes[0]
     found = goals.section([goals.at_least("it", 1.0, exact, "Flask", 1.3)])
     assert "Reached: 1 of 1" in found.notes[0]
     assert found.tables[0].rows == [
