@@ -17,7 +17,7 @@ from benchmarks.chaos.traffic import traffic
 from benchmarks.chaos.verdicts import Outcome, Verdict, none_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 RATE_HZ = 250.0
 LOOK_S = 0.5
@@ -52,7 +52,7 @@ def run(is_long: bool) -> Outcome:  # noqa: FBT001 - the one argument of every f
     """Sample the memory of the whole stack under load, with upgrades."""
     seconds, upgrades = (1200.0, 20) if is_long else (24.0, 2)
     marks: list[Mark] = []
-    samples: list[tuple[float, float]] = []
+    samples: list[tuple[float, dict[str, float]]] = []
     with site() as stack, traffic(stack, RATE_HZ) as sent:
         begun = time.monotonic()
         due = [begun + seconds * (number + 0.5) / upgrades for number in range(upgrades)]
@@ -64,22 +64,24 @@ def run(is_long: bool) -> Outcome:  # noqa: FBT001 - the one argument of every f
                 marks.append(Mark(f"upgrade {len(marks) + 1}", now, time.monotonic()))
             time.sleep(LOOK_S)
     calm = [
-        (at, size)
-        for at, size in samples
+        (at, sizes)
+        for at, sizes in samples
         if at >= seconds * WARM_UP_SHARE and not _two_generations(marks, at + begun)
     ]
-    found = trend(calm)
-    note = (
-        ""
-        if is_long
-        else ("The short form is too short to tell a slow leak; its limit is a gross one.")
-    )
+    found = trend([(at, sum(sizes.values())) for at, sizes in calm])
+    programs = {
+        name: trend([(at, sizes.get(name, 0.0)) for at, sizes in calm])
+        for name in sorted({name for _, sizes in calm for name in sizes})
+    }
+    notes = [_told(programs)]
+    if not is_long:
+        notes.append("The short form is too short to tell a slow leak; its limit is a gross one.")
     return Outcome(
         [judge(found, 1 if is_long else 5),
          Verdict("every upgrade takes place", f"{len(marks)} of {upgrades}",
                  kept=len(marks) == upgrades),
          *none_failed(sent.record)],
-        sent.record, {"trend": found, "samples": samples}, marks, [note] if note else [],
+        sent.record, {"trend": found, "programs": programs, "samples": samples}, marks, notes,
     )  # fmt: skip
 
 
@@ -96,7 +98,7 @@ def trend(samples: Sequence[tuple[float, float]]) -> Trend:
     return Trend(
         float(line.slope), float(line.low_slope), float(line.high_slope),
         float(stats.linregress(at, sizes).slope), middle,
-        float(line.slope * (at[-1] - at[0]) / middle),
+        float(line.slope * (at[-1] - at[0]) / middle) if middle else 0.0,
     )  # fmt: skip
 
 
@@ -118,10 +120,31 @@ def judge(found: Trend, times: float = 1) -> Verdict:
     )
 
 
-def _memory(stack: Site) -> float:
-    """Proportional share of memory (PSS) of all processes of the stack, bytes."""
-    total = 0
+def _told(programs: Mapping[str, Trend]) -> str:
+    """How much of the growth is whose."""
+    parts = [f"{name} {found.slope * 60 / 2**20:+.2f} of {found.middle / 2**20:.0f} MiB"
+             for name, found in programs.items()]  # fmt: skip
+    return f"By program, a minute: {', '.join(parts)}."
+
+
+def _memory(stack: Site) -> dict[str, float]:
+    """Proportional share of memory (PSS) of the stack's processes, by program, bytes."""
+    found: dict[str, float] = {}
     for process in stack.processes():
         with contextlib.suppress(psutil.Error):
-            total += int(process.memory_full_info().pss)
-    return float(total)
+            size = float(process.memory_full_info().pss)
+            name = _program(process)
+            found[name] = found.get(name, 0.0) + size
+    return found
+
+
+def _program(process: psutil.Process) -> str:
+    words = process.cmdline()
+    for word, program in (
+        ("supervisor.supervisord", "supervisord"),
+        ("serve", "web"),
+        ("up", "up"),
+    ):
+        if word in words:
+            return program
+    return str(process.name())
