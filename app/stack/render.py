@@ -64,6 +64,7 @@ def supervisord(plan: Plan) -> str:
         run=plan.layout.run,
         logs=plan.layout.logs,
         state=plan.layout.state,
+        to_stdout=plan.logs_to_stdout,
         programs=programs(plan),
         command=partial(_supervisord_command, plan.layout.run),
     )
@@ -106,11 +107,20 @@ def _publish(source: Path, target: Path) -> None:
     if target.exists():
         return
     content = source.read_bytes()
-    if source.suffix in _COMPRESSIBLE:
-        packed = gzip.compress(content, compresslevel=9, mtime=0)
-        if len(packed) < len(content):
-            write_whole(target.with_name(target.name + ".gz"), packed, 0o644)
+    packed = _packed(source, content)
+    if packed and len(packed) < len(content):
+        write_whole(target.with_name(target.name + ".gz"), packed, 0o644)
     write_whole(target, content, 0o644)
+
+
+def _packed(source: Path, content: bytes) -> bytes | None:
+    """The gzip that a release carries beside the file, or one made now; None where none pays."""
+    carried = source.with_name(source.name + ".gz")
+    if carried.is_file():
+        return carried.read_bytes()
+    if source.suffix not in _COMPRESSIBLE:
+        return None
+    return gzip.compress(content, compresslevel=9, mtime=0)
 
 
 def _render(template: Path, **values: object) -> str:
