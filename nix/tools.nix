@@ -1,0 +1,41 @@
+# What developing takes: the runtime's own Python with the tools of pyproject.toml's extra `dev`.
+{ pkgs, python }:
+{
+  environment = python.withPackages (
+    packages: with packages; [
+      anyio
+      click
+      h11
+      hatchling
+      highspy
+      hiredis
+      httptools
+      httpx
+      hypothesis
+      matplotlib
+      msgspec
+      mypy
+      numpy
+      psutil
+      pytest
+      pytest-benchmark
+      pytest-cov
+      pytest-timeout
+      python-dotenv
+      redis
+      rich
+      ruff
+      scipy
+      structlog
+      supervisor
+      tornado
+      types-psutil
+      uvloop
+    ]
+  );
+  forNix = [
+    pkgs.nixfmt
+    pkgs.deadnix
+    pkgs.statix
+  ];
+}
