@@ -20,7 +20,7 @@ let
             src = final.fetchPypi {
               pname = "tornado";
               version = "6.6.1";
-              hash = lib.fakeHash;
+              hash = "sha256-KOYxFAKvWciwLj+g9efY60ZbJQgTgYA7En2X5qQ5XVo=";
             };
           }
         );
@@ -32,7 +32,7 @@ let
             src = final.fetchPypi {
               pname = "httptools";
               version = "0.9.0";
-              hash = lib.fakeHash;
+              hash = "sha256-1ITrt+Oj81l7D2RfvRuFYzZ0yoCMH1uhHCyvfGb1yLY=";
             };
           }
         );

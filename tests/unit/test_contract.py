@@ -77,7 +77,6 @@ def test_changes_are_shown_version_by_version() -> None:
 
 
 def test_locked_nixpkgs_is_shown_by_its_date() -> None:
-    lock = {
-        "nodes": {"nixpkgs": {"locked": {"lastModified": 1786711500, "rev": "02e08985a27c65ff"}}}
-    }
-    assert update.locked_nixpkgs(lock) == {"nixpkgs": "2026-08-14 02e08985a27c"}  # type: ignore[arg-type]
+    locked: dict[str, object] = {"lastModified": 1786711500, "rev": "02e08985a27c65ff"}
+    lock = {"nodes": {"nixpkgs": {"locked": locked}}}
+    assert update.locked_nixpkgs(lock) == {"nixpkgs": "2026-08-14 02e08985a27c"}
