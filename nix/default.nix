@@ -26,7 +26,10 @@ in
     releaseOf
     imageOf
     ;
-  formatter = pkgs.nixfmt-tree;
+  formatter = pkgs.writeShellScriptBin "windlass-fmt" ''
+    exec ${lib.getExe' pkgs.findutils "find"} . -name .venv -prune -o -name '*.nix' \
+      -exec ${lib.getExe tools.nixfmt} {} +
+  '';
   shell = import ./shell.nix { inherit pkgs programs tools; };
   appsOf = revision: import ./apps.nix { inherit pkgs tools; release = releaseOf revision; };
   checksOf =

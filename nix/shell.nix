@@ -10,13 +10,11 @@ pkgs.mkShell {
     tools.environment
     programs.nginx
     programs.redis
-    pkgs.uv
     pkgs.git
     (pkgs.writeShellScriptBin "windlass" ''
       exec "$WINDLASS_CHECKOUT/run" windlass "$@"
     '')
-  ]
-  ++ tools.forNix;
+  ];
 
   # See `./run`: the interpreter of an environment that is whole already.
   WINDLASS_PYTHON = tools.environment.interpreter;

@@ -1,6 +1,6 @@
 # What developing takes: the runtime's own Python with the tools of pyproject.toml's extra `dev`.
 { pkgs, python }:
-{
+rec {
   environment = python.withPackages (
     packages: with packages; [
       anyio
@@ -30,11 +30,14 @@
       supervisor
       tornado
       types-psutil
+      uv
       uvloop
     ]
   );
+  # The rewrite without a Haskell compiler in its closure, where nixpkgs has it: the same form.
+  nixfmt = pkgs.nixfmt-rs or pkgs.nixfmt;
   forNix = [
-    pkgs.nixfmt
+    nixfmt
     pkgs.deadnix
     pkgs.statix
   ];
