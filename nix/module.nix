@@ -16,12 +16,25 @@ let
   profile = "/etc/${link}";
   command = "${profile}/bin/windlass";
   yesNo = value: if builtins.isBool value then (if value then "yes" else "no") else toString value;
-  settings = lib.mapAttrs (_: yesNo) (lib.filterAttrs (_: value: value != null) cfg.settings);
+  ofOptions = {
+    WORKERS = cfg.workers;
+    PLAN_PORT = "";
+  }
+  // lib.optionalAttrs (cfg.domain != null) { ALLOWED_HOSTS = cfg.domain; }
+  // lib.optionalAttrs (cfg.tls.certificate != null) {
+    TLS_CERTIFICATE = cfg.tls.certificate;
+    TLS_KEY = cfg.tls.key;
+    TLS_PORT = cfg.tls.port;
+    HTTP_REDIRECT = cfg.tls.redirect;
+  };
+  given = lib.filterAttrs (_: value: value != null) cfg.settings;
+  settings = lib.mapAttrs (_: yesNo) (ofOptions // given);
   ports = map (name: lib.toInt settings.${name}) (
-    lib.filter (name: settings ? ${name}) (
-      [ "PORT" ] ++ lib.optional (settings.PLAN_PORT or "" != "") "PLAN_PORT"
-      ++ lib.optional (settings ? TLS_CERTIFICATE) "TLS_PORT"
-    )
+    lib.filter (name: settings.${name} or "" != "") [
+      "PORT"
+      "PLAN_PORT"
+      "TLS_PORT"
+    ]
   );
   needsLowPort = lib.any (port: port < 1024) ports;
   setting =
@@ -110,18 +123,6 @@ in
         assertion = (cfg.tls.certificate == null) == (cfg.tls.key == null);
         message = "services.windlass.tls needs both certificate and key, or neither.";
       }
-    ];
-
-    services.windlass.settings = lib.mkMerge [
-      { WORKERS = cfg.workers; }
-      (lib.mkIf (cfg.settings.PLAN_PORT == null) { PLAN_PORT = lib.mkForce ""; })
-      (lib.mkIf (cfg.domain != null) { ALLOWED_HOSTS = cfg.domain; })
-      (lib.mkIf (cfg.tls.certificate != null) {
-        TLS_CERTIFICATE = toString cfg.tls.certificate;
-        TLS_KEY = cfg.tls.key;
-        TLS_PORT = cfg.tls.port;
-        HTTP_REDIRECT = cfg.tls.redirect;
-      })
     ];
 
     users.users.windlass = {
