@@ -17,8 +17,8 @@ _TIMEOUT_S = 10
 
 def main(url: str, release: dict[str, Any]) -> None:
     """Ask; raises `AssertionError` at the first wrong answer."""
-    _expect("plain text at /", _get(url + "/"), b"Hello World!")
-    _expect("/health", _get(url + "/health"), b"OK")
+    _expect("plain text at /", _get(url + "/"), b"Hello World!\n")
+    _expect("/health", _get(url + "/health"), b"OK\n")
     metadata = json.loads(_get(url + "/metadata"))
     _expect("version", metadata["version"], release["version"])
     _expect("commit", metadata["last_commit_sha"], release["commit"])
