@@ -24,8 +24,9 @@ pkgs.dockerTools.streamLayeredImage {
 
   fakeRootCommands = ''
     mkdir -p etc tmp .${state}
-    echo 'windlass:x:${id}:${id}:Windlass:${state}:/sbin/nologin' > etc/passwd
-    echo 'windlass:x:${id}:' > etc/group
+    echo 'root:x:0:0:root:/root:/sbin/nologin' > etc/passwd
+    echo 'windlass:x:${id}:${id}:Windlass:${state}:/sbin/nologin' >> etc/passwd
+    printf 'root:x:0:\nwindlass:x:${id}:\n' > etc/group
     # Who listens at `localhost` is asked by name.
     printf '127.0.0.1 localhost\n::1 localhost\n' > etc/hosts
     chmod 1777 tmp

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import pwd
 import shlex
 import sys
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from tornado.template import Template
 
 from app.files import write_whole
 from app.stack import keeper, launch, nginx, redis, upgrade
+from app.stack.layout import user_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def supervisord(plan: Plan) -> str:
     """The text of supervisord's configuration."""
     return _render(
         plan.layout.conf / "supervisord.conf",
-        user=_user(),
+        user=user_name(),
         run=plan.layout.run,
         logs=plan.layout.logs,
         state=plan.layout.state,
@@ -96,10 +95,6 @@ def _kept_nginx(plan: Plan) -> tuple[str, ...]:
 def _supervisord_command(run: Path, program: Program) -> str:
     # supervisord splits the command as a shell would and expands percent signs in it.
     return shlex.join(launch.argv(run, program.name, program.argv)).replace("%", "%%")
-
-
-def _user() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def _publish(source: Path, target: Path) -> None:
