@@ -31,7 +31,7 @@ def container(
             env=stack.environ, cwd=tmp_path, stdout=file, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        wait_for(lambda: stack.run("status", "--serving").returncode == 0, "the service", 30)
+        wait_for(lambda: stack.run("status", "--serving").returncode == 0, "the service", 60)
         yield stack, process, output
     finally:
         process.terminate()

@@ -83,6 +83,7 @@ class Clone:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._days = 0
         listed = subprocess.run(
             (GIT, "ls-files", "--cached", "--others", "--exclude-standard"),
             cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
@@ -95,22 +96,29 @@ class Clone:
         self.git("init", "--quiet")
         self.commit("first")
 
-    def git(self, *arguments: str) -> None:
+    def git(self, *arguments: str, **environ: str) -> None:
         subprocess.run(
             (GIT, "-c", "user.name=t", "-c", "user.email=t@t", *arguments),
             cwd=self.folder, check=True, capture_output=True, timeout=60,
+            env=os.environ | environ,
         )  # fmt: skip
 
     def commit(self, message: str) -> None:
+        # Each a day after the one before: where nixpkgs is overridden, a flake does not know its
+        # commit, and the time is all that tells two of them apart.
+        self._days += 1
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--no-gpg-sign", "--message", message)
+        self.git(
+            "commit", "--quiet", "--allow-empty", "--no-gpg-sign", "--message", message,
+            GIT_COMMITTER_DATE=f"2026-01-{self._days:02}T00:00:00Z",
+        )  # fmt: skip
 
     def evaluate(self, attribute: str, expression: str) -> Any:  # noqa: ANN401
         """What Nix makes of one attribute of the flake, by a function of it."""
         assert NIX is not None
         tree = () if GIVEN else ("--override-input", "nixpkgs", f"path:{NIXPKGS}")
         done = subprocess.run(
-            (*NIX, "eval", *tree, "--json", f"git+file://{self.folder}#{attribute}",
+            (*NIX, "eval", *tree, "--json", f".#{attribute}",
              "--apply", expression),
             cwd=self.folder, capture_output=True, text=True, check=False,
             timeout=EVALUATION_TIMEOUT_S,
