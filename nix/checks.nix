@@ -38,7 +38,7 @@ in
     python -m mypy
   '';
 
-  tests = ofCheckout "tests" [ programs.nginx programs.redis pkgs.gitMinimal ] ''
+  tests = ofCheckout "tests" (lib.attrValues programs ++ [ pkgs.gitMinimal ]) ''
     python -m pytest tests/unit --quiet --timeout 300 -p no:cacheprovider
   '';
 

@@ -31,7 +31,12 @@ in
       -exec ${lib.getExe tools.nixfmt} {} +
   '';
   shell = import ./shell.nix { inherit pkgs programs tools; };
-  appsOf = revision: import ./apps.nix { inherit pkgs tools; release = releaseOf revision; };
+  appsOf =
+    revision:
+    import ./apps.nix {
+      inherit pkgs tools;
+      release = releaseOf revision;
+    };
   checksOf =
     { revision }:
     import ./checks.nix {
@@ -49,6 +54,14 @@ in
     import ./vm-test.nix {
       inherit pkgs self;
       release = releaseOf revision;
-      broken = import ./broken-release.nix { inherit pkgs python programs app revision; };
+      broken = import ./broken-release.nix {
+        inherit
+          pkgs
+          python
+          programs
+          app
+          revision
+          ;
+      };
     };
 }

@@ -6,13 +6,16 @@
   revision,
 }:
 let
-  inherit (import ./description.nix { inherit (pkgs) lib; inherit runtime revision; }) text name;
+  description = import ./description.nix {
+    inherit (pkgs) lib;
+    inherit runtime revision;
+  };
   unit = ./windlass.service;
 in
-pkgs.runCommand name
+pkgs.runCommand description.name
   {
     nativeBuildInputs = [ pkgs.makeBinaryWrapper ];
-    release = text;
+    release = description.text;
     passAsFile = [ "release" ];
     passthru = {
       inherit runtime revision;

@@ -46,7 +46,7 @@ pkgs.runCommand "${pname}-runtime-${version}"
     makeBinaryWrapper ${environment.interpreter} $out/bin/windlass \
       --add-flags "-P -m app" \
       ${lib.optionalString (application != null) "--set APPLICATION ${application}"} \
-      --set WINDLASS_PROGRAMS ${lib.makeBinPath [ programs.nginx programs.redis ]}
+      --set WINDLASS_PROGRAMS ${lib.makeBinPath (lib.attrValues programs)}
     for program in ${environment}/bin/supervisord ${environment}/bin/supervisorctl \
         ${lib.getExe programs.nginx} ${programs.redis}/bin/redis-server ${programs.redis}/bin/redis-cli
     do

@@ -12,7 +12,8 @@ rec {
       httptools
       httpx
       hypothesis
-      matplotlib
+      # Plots are written to files: no toolkit of windows.
+      (matplotlib.override { enableTk = false; })
       msgspec
       mypy
       numpy
