@@ -25,7 +25,7 @@ def container(
     """A stack whose supervisord is the process that was started, and the file of its output."""
     stack = make_stack(LOG_FORMAT="json")
     output = tmp_path / "output"
-    with output.open("wb") as file:
+    with output.open("ab") as file:
         process = subprocess.Popen(
             (sys.executable, "-m", "app", "up", "--init"),
             env=stack.environ, cwd=tmp_path, stdout=file, stderr=subprocess.STDOUT,
