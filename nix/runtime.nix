@@ -43,8 +43,10 @@ pkgs.runCommand "${pname}-runtime-${version}"
   ''
     # Not `bin/windlass` of the environment: what Windlass starts it starts by `sys.executable`,
     # which must be the environment's own. `-P`: a folder `app` in the current one is not ours.
+    # PYTHONPATH: a stack that goes from release to release has that of the one it came up with.
     makeBinaryWrapper ${environment.interpreter} $out/bin/windlass \
       --add-flags "-P -m app" \
+      --unset PYTHONPATH \
       ${lib.optionalString (application != null) "--set APPLICATION ${application}"} \
       --set WINDLASS_PROGRAMS ${lib.makeBinPath (lib.attrValues programs)}
     for program in ${environment}/bin/supervisord ${environment}/bin/supervisorctl \
