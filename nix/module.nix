@@ -97,7 +97,7 @@ in
         );
         options = {
           ENVIRONMENT = setting types.str "PRODUCTION" "Name of the environment, as the page shows it.";
-          HOST = setting types.str "::" "Address or host name on which Nginx listens.";
+          HOST = setting types.str "0.0.0.0" "Address or host name on which Nginx listens.";
           PORT = setting types.port 8000 "Port of the service.";
           PLAN_PORT = setting (types.nullOr types.port) 8888 "Port of the production plan; null: none.";
           LOG_FORMAT = setting (types.enum [
