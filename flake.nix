@@ -14,7 +14,9 @@
       desks = servers ++ [ "aarch64-darwin" ];
       each =
         systems: outputs:
-        lib.genAttrs systems (system: outputs (import ./nix { pkgs = nixpkgs.legacyPackages.${system}; }));
+        lib.genAttrs systems (
+          system: outputs (import ./nix { pkgs = nixpkgs.legacyPackages.${system}; })
+        );
       revision = import ./nix/revision.nix { inherit lib self nixpkgs; };
     in
     {

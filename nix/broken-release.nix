@@ -1,5 +1,5 @@
-# A release that cannot serve, for tests of the way back: `windlass check` passes, its workers do not
-# become ready.
+# A release that cannot serve, for tests of the way back: `windlass check` passes, its workers do
+# not become ready.
 {
   pkgs,
   python,

@@ -1,8 +1,8 @@
 # The OCI image, as a program that streams it: `$(nix build --print-out-paths .#image) | docker load`.
 #
-# The commit is in the configuration only (environment and labels): no layer knows it, so an image of
-# a commit that changes no code has every layer of the one before. One layer for each store path,
-# least popular last, so that a new release shares those of what it did not change.
+# The commit is in the configuration only (environment and labels): no layer knows it, so an image
+# of a commit that changes no code has every layer of the one before. One layer for each store path,
+# so that a new release shares those of what it did not change.
 {
   pkgs,
   runtime,

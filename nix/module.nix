@@ -1,5 +1,5 @@
-# services.windlass: the stack as one hardened systemd service of NixOS. A new release is taken up by
-# a reload, with no failed request: the unit names a link that stays.
+# services.windlass: the stack as one hardened systemd service of NixOS. A new release is taken up
+# by a reload, with no failed request: the unit names a link that stays.
 { self }:
 {
   config,
@@ -62,7 +62,7 @@ in
     };
 
     tls = {
-      certificate = setting (types.nullOr types.path) null "PEM file of the certificate and its chain.";
+      certificate = setting (types.nullOr types.path) null "PEM file of certificate and chain.";
       key = mkOption {
         # A string, not a path: a path would copy the key to the store, where everybody reads it.
         type = types.nullOr types.str;
@@ -96,10 +96,10 @@ in
           )
         );
         options = {
-          ENVIRONMENT = setting types.str "PRODUCTION" "Name of the environment, as the page shows it.";
+          ENVIRONMENT = setting types.str "PRODUCTION" "Name of the environment, for the page.";
           HOST = setting types.str "0.0.0.0" "Address or host name on which Nginx listens.";
           PORT = setting types.port 8000 "Port of the service.";
-          PLAN_PORT = setting (types.nullOr types.port) 8888 "Port of the production plan; null: none.";
+          PLAN_PORT = setting (types.nullOr types.port) 8888 "Port of the plan; null: none.";
           LOG_FORMAT = setting (types.enum [
             "auto"
             "console"
@@ -111,7 +111,7 @@ in
             "warning"
             "error"
           ]) "info" "Least severe log line that is written.";
-          DRAIN_TIMEOUT_S = setting (types.ints.between 0 600) 10 "Seconds that a stopping worker may take.";
+          DRAIN_TIMEOUT_S = setting (types.ints.between 0 600) 10 "Seconds that a worker may drain.";
         };
       };
     };
@@ -134,7 +134,7 @@ in
     users.groups.windlass = { };
 
     environment.etc.${link}.source = cfg.package;
-    # `windlass status` and its like, for whoever may act as its user: sudo -u windlass windlass status
+    # For whoever may act as its user: sudo -u windlass windlass status
     environment.systemPackages = [ cfg.package ];
 
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall ports;

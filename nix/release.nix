@@ -26,7 +26,8 @@ pkgs.runCommand description.name
   ''
     mkdir -p $out/bin $out/lib/systemd/system $out/lib/sysusers.d
     cp $releasePath $out/release.json
-    makeBinaryWrapper ${runtime}/bin/windlass $out/bin/windlass --set WINDLASS_RELEASE "$(cat $releasePath)"
+    makeBinaryWrapper ${runtime}/bin/windlass $out/bin/windlass \
+      --set WINDLASS_RELEASE "$(cat $releasePath)"
     for program in ${runtime}/bin/*; do
       [ -e $out/bin/$(basename $program) ] || ln -s $program $out/bin/
     done

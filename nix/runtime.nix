@@ -31,7 +31,9 @@ pkgs.runCommand "${pname}-runtime-${version}"
         ;
       # By name, for what shows an update.
       versions =
-        lib.listToAttrs (map (package: lib.nameValuePair package.pname package.version) app.dependencies)
+        lib.listToAttrs (
+          map (package: lib.nameValuePair package.pname package.version) app.dependencies
+        )
         // {
           python = python.version;
           nginx = programs.nginx.version;
@@ -50,7 +52,7 @@ pkgs.runCommand "${pname}-runtime-${version}"
       ${lib.optionalString (application != null) "--set APPLICATION ${application}"} \
       --set WINDLASS_PROGRAMS ${lib.makeBinPath (lib.attrValues programs)}
     for program in ${environment}/bin/supervisord ${environment}/bin/supervisorctl \
-        ${lib.getExe programs.nginx} ${programs.redis}/bin/redis-server ${programs.redis}/bin/redis-cli
+        ${lib.getExe programs.nginx} ${programs.redis}/bin/redis-{server,cli}
     do
       ln -s $program $out/bin/
     done

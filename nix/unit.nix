@@ -1,4 +1,4 @@
-# nix/windlass.service as attributes: what NixOS says of the unit is what other servers get as a file.
+# windlass.service as attributes: what NixOS says of the unit is what other servers get as a file.
 { lib }:
 let
   inherit (lib)

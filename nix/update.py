@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         print("update: flake.lock", flush=True)
         subprocess.run((*nix, "flake", "update"), cwd=ROOT, check=True, timeout=_NIX_TIMEOUT_S)
     else:
-        print("update: flake.lock stays as it is: Nix is not at hand", flush=True)
+        print("update: flake.lock stays as it is", flush=True)
     print("\n".join(changes(before, versions(nix))) or "nothing has changed")
     return 0
 

@@ -1,5 +1,5 @@
-# Two machines: a deployer brings a release to a server by ssh, a bad release goes back by itself, and
-# a rollback is one command. Slow; needs KVM: nix build .#vm-test
+# Two machines: a deployer brings a release to a server by ssh, a bad release goes back by itself,
+# and a rollback is one command. Slow; needs KVM: nix build .#vm-test
 {
   pkgs,
   self,
@@ -67,7 +67,8 @@ pkgs.testers.runNixOSTest {
     import json
 
     def commit():
-        return json.loads(deployer.succeed("curl -fsS http://server:8000/metadata"))["last_commit_sha"]
+        answer = deployer.succeed("curl -fsS http://server:8000/metadata")
+        return json.loads(answer)["last_commit_sha"]
 
     def deploy(release):
         return f"cd /etc/windlass && windlass deploy production --release {release}"
@@ -80,7 +81,8 @@ pkgs.testers.runNixOSTest {
     deployer.succeed("install -D -m 600 ${keys.snakeOilPrivateKey} /root/.ssh/id")
 
     with subtest("the service serves behind Nginx, hardened"):
-        assert deployer.succeed("curl -fsS http://server:8000/health") == "OK"
+        assert deployer.succeed("curl -fsS http://server:8000/health") == "OK\n"
+        # Of ten.
         server.succeed("systemd-analyze security --threshold=20 windlass.service")
 
     with subtest("a deployment fails no request"):
@@ -102,6 +104,7 @@ pkgs.testers.runNixOSTest {
         deployer.succeed("cd /etc/windlass && windlass rollback production")
         assert commit() == "${release.revision.commit}"
         assert pid == server.succeed("systemctl show -P MainPID windlass").strip()
-        assert "${release.version}" in deployer.succeed("cd /etc/windlass && windlass status production")
+        status = deployer.succeed("cd /etc/windlass && windlass status production")
+        assert "${release.version}" in status
   '';
 }
