@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -95,8 +95,12 @@ def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
 
 @cli.command()
 @click.option("-d", "--detach", is_flag=True, help="Return once it serves; end it with: down.")
+@click.option(
+    "--init", is_flag=True,
+    help="Become supervisord, with all logs on standard output: the first process of a container.",
+)  # fmt: skip
 @click.pass_obj
-def up(context: Context, *, detach: bool) -> None:
+def up(context: Context, *, detach: bool, init: bool) -> None:
     """Start the stack and wait until it serves.
 
     In the foreground its logs are shown, and Ctrl-C ends everything.
@@ -104,6 +108,8 @@ def up(context: Context, *, detach: bool) -> None:
     from app.stack import lifecycle
 
     plan = _plan(context, context.settings())
+    if init:
+        lifecycle.become(replace(plan, logs_to_stdout=True), _environment(context), context.say)
     with _signals_as_interrupt():
         lifecycle.up(plan, _environment(context), detached=detach, say=context.say)
         for line in plan.settings.addresses:
@@ -127,22 +133,27 @@ def down(context: Context) -> None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+@click.option("--serving", is_flag=True, help="Exit code 1 unless the service answers, too.")
 @click.pass_obj
-def status(context: Context, *, as_json: bool) -> None:
+def status(context: Context, *, as_json: bool, serving: bool) -> None:
     """Show every process, its uptime, restarts and release.
 
     Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
     """
+    from app.stack import lifecycle
     from app.stack import status as stack_status
 
     layout = context.layout()
-    found = stack_status.read(config.load(context.of_stack(layout), lenient=True), layout)
+    settings = config.load(context.of_stack(layout), lenient=True)
+    found = stack_status.read(settings, layout)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
         _show_status(found)
     if not found.running:
         sys.exit(3)
+    if serving and not lifecycle.serves(settings):
+        raise StackError("The service does not answer at every address; see: windlass logs")
 
 
 @cli.command()
@@ -213,7 +224,8 @@ def dev(context: Context) -> None:
     _configure_logs(settings)
     for line in settings.addresses:
         click.echo(line)
-    development.run(settings, layout, identity.identify(layout.root), os.environ, context.say)
+    built = identity.identify(layout.root)
+    development.run(settings, layout, built, _search_path(), context.say)
 
 
 @cli.command()
@@ -420,15 +432,27 @@ def _configure_logs(settings: Settings) -> None:
 
 
 def _plan(context: Context, settings: Settings) -> Plan:
+    from app.serving import application_module
     from app.stack import plan
     from app.web.application import STATIC_FOLDER
     from app.web.assets import Assets
 
     assets = Assets(STATIC_FOLDER)
+    own = Assets(getattr(application_module(settings), "STATIC_FOLDER", STATIC_FOLDER))
     static = plan.StaticFiles(
-        assets.files, assets.address("windlass.css"), STATIC_FOLDER / "favicon.svg"
+        assets.files | own.files, assets.address("windlass.css"), STATIC_FOLDER / "favicon.svg"
     )
-    return plan.make(settings, static, os.environ.get("PATH", os.defpath), context.say)
+    return plan.make(settings, static, _search_path(), context.say)
+
+
+def _search_path() -> str:
+    """Where Nginx and Redis are looked for: among what a release carries, then in PATH.
+
+    A release does not put its own into PATH: a master that goes from release to release would make
+    it longer each time, until the kernel refuses it.
+    """
+    found = os.environ.get("WINDLASS_PROGRAMS"), os.environ.get("PATH", os.defpath)
+    return os.pathsep.join(filter(None, found))
 
 
 def _plan_of_new_code(context: Context, settings: Settings) -> Plan:

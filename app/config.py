@@ -342,6 +342,11 @@ class Settings:
         *_integer(0, 65_535),
         "Requests under way at a time from one address; beyond: 429; 0: any",
     )
+    application: str = _variable(
+        "app.web.application",
+        *_pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "the name of a Python module"),
+        "Module whose make_application() makes what is served; another service's release sets it",
+    )
     http_engine: HttpEngine = _variable(
         "windlass",
         *_choice(HttpEngine),

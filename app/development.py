@@ -16,7 +16,7 @@ from app.serving import Service
 from app.stack import binaries, launch, lifecycle, ports, redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from app.config import Settings
     from app.identity import Identity
@@ -29,10 +29,17 @@ def run(
     settings: Settings,
     layout: Layout,
     identity: Identity,
-    environ: Mapping[str, str],
+    search_path: str,
     say: Callable[[str], None],
 ) -> None:
     """Serve until Ctrl-C.
+
+    Args:
+        settings: of the service.
+        layout: of its folders.
+        identity: what it answers when it is asked who it is.
+        search_path: folders as in PATH, where Redis is looked for.
+        say: told of what takes long.
 
     Raises:
         StackError: a port is taken, by the stack itself for instance, or Redis does not start.
@@ -43,7 +50,7 @@ def run(
         ports.check_free(settings)
         redis.decide(settings, layout)
         if redis.is_managed(settings, layout):
-            _start_redis(settings, layout, environ, say)
+            _start_redis(settings, layout, search_path, say)
         service = Service(settings, identity, redis.address(settings, layout))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(service))
@@ -55,13 +62,13 @@ async def _serve(service: Service) -> None:
 
 
 def _start_redis(
-    settings: Settings, layout: Layout, environ: Mapping[str, str], say: Callable[[str], None]
+    settings: Settings, layout: Layout, search_path: str, say: Callable[[str], None]
 ) -> None:
     # After an autoreload the same process comes here again, and its Redis runs already.
     socket_path = redis.socket_path(layout)
     if redis.answers_at(socket_path):
         return
-    binary = binaries.provide(binaries.REDIS, layout.root, environ.get("PATH", ""), say)
+    binary = binaries.provide(binaries.REDIS, layout.root, search_path, say)
     command = redis.argv(binary.path, settings, layout)
     with (layout.logs / "redis.log").open("ab") as output:
         process = subprocess.Popen(

@@ -1,7 +1,9 @@
 """What this build is: name, version, commit, release.
 
-The commit comes from `release.json` of a built release, else from git in a checkout, else it is
-"Development". Read once by the master before it forks; workers inherit the answer.
+The commit comes from what the release's own command says (`WINDLASS_RELEASE`, the text of its
+`release.json`), else from a `release.json` beside the code, else from git in a checkout, else it is
+"Development". So the code itself is the same for every commit that leaves it alone. Read once by
+the master before it forks; workers inherit the answer.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class Identity:
     Attributes:
         version: of the package, by the rules of PEP 440.
         commit: full SHA-1 of the commit, or "Development".
-        release: name of the release, VERSION-COMMIT with seven digits, or "checkout".
+        release: name of the release, VERSION-COMMIT with seven digits unless it has one of its own,
+            or "checkout".
     """
 
     version: str
@@ -40,15 +43,18 @@ class Identity:
 class _ReleaseFile(msgspec.Struct):
     version: str
     commit: str
+    release: str = ""
 
 
 def identify(root: Path) -> Identity:
     """Say what the code under `root` is: the folder that holds `release.json` or `.git`."""
     try:
-        built = msgspec.json.decode((root / "release.json").read_bytes(), type=_ReleaseFile)
+        text = os.environ.get("WINDLASS_RELEASE") or (root / "release.json").read_bytes()
+        built = msgspec.json.decode(text, type=_ReleaseFile)
     except (OSError, msgspec.MsgspecError):
         return Identity(__version__, _commit_of_checkout(root) or NO_COMMIT, "checkout")
-    return Identity(built.version, built.commit, f"{built.version}-{built.commit[:7]}")
+    name = built.release or f"{built.version}-{built.commit[:7]}"
+    return Identity(built.version, built.commit, name)
 
 
 def _commit_of_checkout(root: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import signal
 import socket
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from app.process.duty import Orders, Wish, beating
 from app.process.sockets import listen_tcp
 from app.server import make_server
 from app.store import RedisStore
-from app.web import make_application
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from types import ModuleType
 
     from tornado.httputil import HTTPConnection, HTTPMessageDelegate
     from tornado.web import Application
@@ -130,14 +131,17 @@ class Service:
         )
 
     def make_application(self, store: RedisStore, is_draining: Callable[[], bool]) -> Application:
-        """The Tornado application."""
+        """The Tornado application, made by the module that the setting APPLICATION names."""
         plans = PlanningDesk(
             co2=self.settings.plan_co2,
             processes=self.settings.plan_processes,
             queue=self.settings.plan_queue,
             deadline_s=self.settings.plan_deadline_s,
         )
-        return make_application(self.settings, self.identity, store, plans, is_draining)
+        made: Application = application_module(self.settings).make_application(
+            self.settings, self.identity, store, plans, is_draining
+        )
+        return made
 
     @contextlib.asynccontextmanager
     async def _application(self, is_draining: Callable[[], bool]) -> AsyncIterator[Application]:
@@ -157,6 +161,31 @@ class Service:
             max_body_bytes=self.settings.max_body_bytes,
             behind_proxy=behind_proxy,
         )
+
+
+def application_module(settings: Settings) -> ModuleType:
+    """The module that makes the application.
+
+    It has `make_application(settings, identity, store, plans, is_draining)`, as
+    `app.web.application` has, and may have `STATIC_FOLDER`, a folder of files for Nginx.
+
+    Raises:
+        StackError: there is no such module, or it makes no application.
+    """
+    name = settings.application
+    try:
+        found = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # it is there, and what it imports is not
+        raise StackError(
+            f"There is no Python module {name}; APPLICATION names the one that makes what is served"
+        ) from error
+    if not hasattr(found, "make_application"):
+        raise StackError(
+            f"{name} of APPLICATION has no make_application(); see app.web.application"
+        )
+    return found
 
 
 class _Counted(Taker):

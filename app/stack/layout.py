@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import re
 import stat
 import tempfile
@@ -99,6 +100,14 @@ def is_checkout(folder: Path) -> bool:
 def project_root() -> Path:
     """The folder above the package: the checkout where there is one."""
     return PACKAGE_DIR.parent
+
+
+def user_name() -> str:
+    """The name of this user; empty where it has none, as a container may give it any number."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
 
 
 def find(settings: Settings) -> Layout:

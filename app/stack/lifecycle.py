@@ -11,7 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import msgspec
 
@@ -24,6 +24,7 @@ from app.stack.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from app.config import Settings
     from app.process.state import MasterState
     from app.stack.layout import Layout
     from app.stack.plan import Plan
@@ -47,27 +48,49 @@ def up(
         StackError: it runs already, a port is taken, or it did not become ready; what was started
             is stopped again.
     """
-    layout = plan.layout
-    with exclusively(layout):
-        if Supervisor(layout.run / "supervisord.sock").is_running():
-            raise StackError(
-                f"The stack of {layout.state} is up already; see: windlass status, windlass reload"
-            )
-        _clear(layout, say)
-        ports.check_free(plan.settings)
-        redis.decide(plan.settings, layout)
-        render.publish_static(plan)
-        render.write(plan)
-        test_nginx(plan)
-        upgrade.point(layout, plan.nginx.path)
-        _keep_overrides(layout, environ)
-        say(f"starting {', '.join(program.name for program in render.programs(plan))}")
+    with exclusively(plan.layout):
+        _prepare(plan, environ, say)
         process = _start_supervisord(plan, environ, detached=detached)
         try:
             _wait_until_ready(plan, process)
         except BaseException:
             _stop(plan.layout, render.stop_timeout_s(plan.settings.drain_timeout_s))
             raise
+
+
+def become(plan: Plan, environ: Mapping[str, str], say: Callable[[str], None]) -> NoReturn:
+    """Start the stack from this very process, which becomes supervisord: for a container's first.
+
+    So supervisord gets the container's signals, and reaps whatever loses its parent.
+
+    Raises:
+        StackError: as of `up`, but for what only shows once supervisord runs.
+    """
+    with exclusively(plan.layout):
+        _prepare(plan, environ, say)
+        if os.getpgrp() != os.getpid():
+            os.setsid()  # its group is recorded under its own pid
+        os.chdir(plan.layout.state)
+        command = launch.argv(plan.layout.run, SUPERVISORD, _supervisord_argv(plan), parent=0)
+        os.execve(command[0], command, _environ_of_supervisord(plan, environ))  # noqa: S606
+
+
+def _prepare(plan: Plan, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Make all that supervisord needs to start, in place of what an earlier stack left."""
+    layout = plan.layout
+    if Supervisor(layout.run / "supervisord.sock").is_running():
+        raise StackError(
+            f"The stack of {layout.state} is up already; see: windlass status, windlass reload"
+        )
+    _clear(layout, say)
+    ports.check_free(plan.settings)
+    redis.decide(plan.settings, layout)
+    render.publish_static(plan)
+    render.write(plan)
+    test_nginx(plan)
+    upgrade.point(layout, plan.nginx.path)
+    _keep_overrides(layout, environ)
+    say(f"starting {', '.join(program.name for program in render.programs(plan))}")
 
 
 def down(layout: Layout, drain_timeout_s: float) -> bool:
@@ -149,7 +172,7 @@ class _NginxChange:
         if self._is_due() and not self.applied:
             self.applied = True
             self._switch(self.new)
-            if not _comes_true(lambda: _answers(self.plan)):
+            if not _comes_true(lambda: serves(self.plan.settings)):
                 raise StackError(_with_log(self.plan.layout, "nginx", "Nginx refused its new "
                                            "configuration; the old one serves"))  # fmt: skip
 
@@ -169,7 +192,7 @@ class _NginxChange:
             command = nginx.argv(plan, str(upgrade.link(plan.layout)))
             upgrade.Change(
                 plan.layout, plan.nginx.path, command, plan.nginx_conf, text,
-                lambda: _answers(plan),
+                lambda: serves(plan.settings),
             ).run()  # fmt: skip
         else:
             write_whole(plan.nginx_conf, text.encode())
@@ -194,6 +217,19 @@ def test_nginx(plan: Plan) -> None:
 def is_up(layout: Layout) -> bool:
     """Whether the stack's supervisord answers."""
     return Supervisor(layout.run / "supervisord.sock").is_running()
+
+
+def serves(settings: Settings) -> bool:
+    """Whether a worker answers through Nginx at every address of the service."""
+    ports = [(port, False) for port in settings.ports]
+    if settings.has_tls:
+        ports.append((settings.tls_port, True))
+    found = [
+        probe.get(address, "/health", tls=tls)
+        for port, tls in ports
+        for address in nginx.listen_addresses(settings.host, port)
+    ]
+    return all(answer is not None and answer.status == 200 for answer in found)
 
 
 def _keep_overrides(layout: Layout, environ: Mapping[str, str]) -> None:
@@ -273,24 +309,28 @@ def _remove_records(layout: Layout) -> None:
 def _start_supervisord(
     plan: Plan, environ: Mapping[str, str], *, detached: bool
 ) -> subprocess.Popen[bytes]:
-    command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(plan.supervisord_conf))
     parent = 0 if detached else os.getpid()
     return subprocess.Popen(
-        launch.argv(plan.layout.run, SUPERVISORD, command, parent=parent),
+        launch.argv(plan.layout.run, SUPERVISORD, _supervisord_argv(plan), parent=parent),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         # supervisord logs to its file by itself. When it cannot, on a full disk, it complains on
         # standard error, and ends if that fails too.
         stderr=subprocess.DEVNULL,
         cwd=plan.layout.state,
-        env={**environ, "PYTHONPATH": _python_path(plan.layout, environ)},
+        env=_environ_of_supervisord(plan, environ),
         start_new_session=True,
     )
 
 
-def _python_path(layout: Layout, environ: Mapping[str, str]) -> str:
+def _supervisord_argv(plan: Plan) -> tuple[str, ...]:
+    return (sys.executable, "-m", "supervisor.supervisord", "-c", str(plan.supervisord_conf))
+
+
+def _environ_of_supervisord(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:
     inherited = environ.get("PYTHONPATH")
-    return os.pathsep.join([str(layout.root), *([inherited] if inherited else [])])
+    path = os.pathsep.join([str(plan.layout.root), *([inherited] if inherited else [])])
+    return {**environ, "PYTHONPATH": path}
 
 
 def _wait_until_ready(plan: Plan, process: subprocess.Popen[bytes]) -> None:
@@ -319,21 +359,7 @@ def _lacking(plan: Plan) -> str:
     serving = status.master(plan.layout)
     if serving is None or sum(c.state == "ready" for c in serving.children) < len(serving.slots):
         return "web"
-    return "" if _answers(plan) else "nginx"
-
-
-def _answers(plan: Plan) -> bool:
-    """Whether a worker answers through Nginx at every address of the service."""
-    settings = plan.settings
-    ports = [(port, False) for port in settings.ports]
-    if settings.has_tls:
-        ports.append((settings.tls_port, True))
-    found = [
-        probe.get(address, "/health", tls=tls)
-        for port, tls in ports
-        for address in nginx.listen_addresses(settings.host, port)
-    ]
-    return all(answer is not None and answer.status == 200 for answer in found)
+    return "" if serves(plan.settings) else "nginx"
 
 
 def _with_log(layout: Layout, program: str, what: str) -> str:

@@ -7,8 +7,6 @@ with the setting that asks for it where it does not.
 
 from __future__ import annotations
 
-import os
-import pwd
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -18,6 +16,7 @@ from tornado.template import Loader
 from app.errors import StackError
 from app.process.sockets import BACKLOG, addresses
 from app.stack import launch, tls
+from app.stack.layout import user_name
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -79,7 +78,7 @@ def configuration(plan: Plan) -> str:
     settings, layout = plan.settings, plan.layout
     _require_modules(plan)
     values: dict[str, object] = {
-        "user": pwd.getpwuid(os.geteuid()).pw_name,
+        "user": user_name(),
         "workers": settings.worker_count,
         "run": layout.run,
         "conf": layout.conf,

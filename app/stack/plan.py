@@ -38,6 +38,7 @@ class Plan:
     Attributes:
         redis: the stack's own Redis, or None where it uses one that runs elsewhere.
         output: folder of the rendered configuration.
+        logs_to_stdout: whether programs log to the standard output and not to files.
     """
 
     settings: Settings
@@ -46,6 +47,7 @@ class Plan:
     redis: Binary | None
     static: StaticFiles
     output: Path
+    logs_to_stdout: bool = False
 
     @property
     def supervisord_conf(self) -> Path:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import pwd
 import shlex
 import sys
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from tornado.template import Template
 
 from app.files import write_whole
 from app.stack import keeper, launch, nginx, redis, upgrade
+from app.stack.layout import user_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,10 +59,11 @@ def supervisord(plan: Plan) -> str:
     """The text of supervisord's configuration."""
     return _render(
         plan.layout.conf / "supervisord.conf",
-        user=_user(),
+        user=user_name(),
         run=plan.layout.run,
         logs=plan.layout.logs,
         state=plan.layout.state,
+        to_stdout=plan.logs_to_stdout,
         programs=programs(plan),
         command=partial(_supervisord_command, plan.layout.run),
     )
@@ -97,20 +97,25 @@ def _supervisord_command(run: Path, program: Program) -> str:
     return shlex.join(launch.argv(run, program.name, program.argv)).replace("%", "%%")
 
 
-def _user() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_name
-
-
 def _publish(source: Path, target: Path) -> None:
     """Put a static file under its hashed name, with a gzip beside it where that is smaller."""
     if target.exists():
         return
     content = source.read_bytes()
-    if source.suffix in _COMPRESSIBLE:
-        packed = gzip.compress(content, compresslevel=9, mtime=0)
-        if len(packed) < len(content):
-            write_whole(target.with_name(target.name + ".gz"), packed, 0o644)
+    packed = _packed(source, content)
+    if packed and len(packed) < len(content):
+        write_whole(target.with_name(target.name + ".gz"), packed, 0o644)
     write_whole(target, content, 0o644)
+
+
+def _packed(source: Path, content: bytes) -> bytes | None:
+    """The gzip that a release carries beside the file, or one made now; None where none pays."""
+    carried = source.with_name(source.name + ".gz")
+    if carried.is_file():
+        return carried.read_bytes()
+    if source.suffix not in _COMPRESSIBLE:
+        return None
+    return gzip.compress(content, compresslevel=9, mtime=0)
 
 
 def _render(template: Path, **values: object) -> str:

@@ -15,10 +15,11 @@ from app.web.handler import JSON, PLAIN_TEXT, NotFoundHandler, Services, access_
 from app.web.shortcuts import FixedAnswer, QuickPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from app.config import Settings
     from app.identity import Identity
+    from app.server.application import Shortcut
     from app.web.handler import PlanDesk, Store
 
 FOLDER = Path(__file__).resolve().parent
@@ -31,36 +32,54 @@ def make_application(
     store: Store,
     plans: PlanDesk,
     is_draining: Callable[[], bool],
+    own: Sequence[URLSpec] | None = None,
 ) -> Application:
-    """The application of one worker, ready to be served."""
+    """The application of one worker, ready to be served.
+
+    Args:
+        settings: of the service.
+        identity: what the service answers when it is asked who it is.
+        store: the way to Redis.
+        plans: what computes production plans.
+        is_draining: whether the worker is to end.
+        own: another service's routes, in place of the page, the calculator and the plan.
+    """
     assets = Assets(STATIC_FOLDER)
     made = Services(settings, identity, store, plans, assets, is_draining)
     services = {"services": made}
     log_access = AccessLog().write if settings.access_log else _say_nothing
+    shortcuts: dict[str, Shortcut] = {
+        "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, log_access),
+        "/metadata": FixedAnswer(JSON, health.metadata_of(made), log_access),
+    }
+    if own is None:
+        own = _routes(services)
+        shortcuts["/productionplan"] = QuickPlan(plans, log_access)
     return Application(
         [
-            URLSpec(r"/", home.HomeHandler, services),
             URLSpec(r"/health", health.HealthHandler, services),
             URLSpec(r"/ready", health.ReadyHandler, services),
             URLSpec(r"/metadata", health.MetadataHandler, services),
-            URLSpec(r"/calculator", calculator.CalculatorHandler, services),
-            URLSpec(
-                r"/calculator/(add|subtract|multiply|divide)", calculator.OperationHandler, services
-            ),
-            URLSpec(r"/productionplan", productionplan.ProductionPlanHandler, services),
             URLSpec(r"/static/([^/]+)", static_files.StaticHandler, services),
+            *own,
         ],
-        shortcuts={
-            "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, log_access),
-            "/metadata": FixedAnswer(JSON, health.metadata_of(made), log_access),
-            "/productionplan": QuickPlan(plans, log_access),
-        },
+        shortcuts=shortcuts,
         default_handler_class=NotFoundHandler,
         default_handler_args=services,
         log_function=access_logger(log_access) if settings.access_log else _say_nothing,
         template_path=str(FOLDER / "templates"),
         compiled_template_cache=True,
     )
+
+
+def _routes(services: dict[str, Services]) -> list[URLSpec]:
+    operations = r"/calculator/(add|subtract|multiply|divide)"
+    return [
+        URLSpec(r"/", home.HomeHandler, services),
+        URLSpec(r"/calculator", calculator.CalculatorHandler, services),
+        URLSpec(operations, calculator.OperationHandler, services),
+        URLSpec(r"/productionplan", productionplan.ProductionPlanHandler, services),
+    ]
 
 
 def _say_nothing(*_handler: object, **_line: object) -> None:

@@ -17,7 +17,8 @@ class Assets:
     """The files of one folder, read once.
 
     Args:
-        folder: holds the files under their plain names; subfolders are not looked into.
+        folder: holds the files under their plain names; subfolders are not looked into. `NAME.gz`
+            beside `NAME` is the same file, packed when the release was built.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,6 +26,8 @@ class Assets:
         self.files: dict[str, Path] = {}
         """Each hashed name and the file that it stands for."""
         for path in sorted(filter(Path.is_file, folder.iterdir())):
+            if path.suffix == ".gz" and path.with_suffix("").is_file():
+                continue
             digest = hashlib.sha256(path.read_bytes()).hexdigest()[:_HASH_DIGITS]
             hashed = f"{path.stem}.{digest}{path.suffix}"
             self._plain[path.name] = hashed

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class _Names(click.ParamType[str]):
+class _Names(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """The name of a fault; the faults are imported when one is asked for."""
 
     name = "fault"

@@ -53,6 +53,13 @@ def test_files_of_the_same_content_keep_their_own_names(tmp_path: Path) -> None:
     assert len(assets.files) == 2
 
 
+def test_file_packed_at_the_build_is_no_file_of_its_own(tmp_path: Path) -> None:
+    for name in ("a.css", "a.css.gz", "data.gz"):
+        (tmp_path / name).write_bytes(b"x")
+    found = {path.name for path in Assets(tmp_path).files.values()}
+    assert found == {"a.css", "data.gz"}
+
+
 def test_name_that_is_not_there_is_a_key_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         Assets(tmp_path).address("a.css")

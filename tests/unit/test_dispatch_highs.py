@@ -41,7 +41,7 @@ def marginal_cost(plant: Plant) -> Fraction:
 
 def highs_cost(load: int, plants: list[Plant]) -> Fraction | None:
     """Give the exact cost of HiGHS's plan for a load in steps, None if it finds there is none."""
-    model = highspy.Highs()  # type: ignore[no-untyped-call]
+    model = highspy.Highs()  # type: ignore[no-untyped-call, unused-ignore]
     model.setOptionValue("output_flag", False)  # noqa: FBT003
     model.setOptionValue("mip_rel_gap", 0.0)
     model.setOptionValue("mip_abs_gap", 0.0)

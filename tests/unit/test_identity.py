@@ -63,6 +63,22 @@ def test_release_file_that_is_broken_is_none(tmp_path: Path, text: str) -> None:
     assert identify(tmp_path) == unbuilt("Development")
 
 
+def test_release_names_itself_to_the_code_that_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "release.json").write_text(json.dumps({"version": "1.2.3", "commit": COMMIT}))
+    said = {"version": "2.0.0", "commit": "Development", "release": "2.0.0-development", "time": ""}
+    monkeypatch.setenv("WINDLASS_RELEASE", json.dumps(said))
+    assert identify(tmp_path) == Identity("2.0.0", "Development", "2.0.0-development")
+
+
+def test_release_that_names_itself_wrongly_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WINDLASS_RELEASE", "/nix/store/x/release.json")
+    assert identify(tmp_path) == unbuilt("Development")
+
+
 # ---- a checkout
 
 

@@ -196,3 +196,13 @@ def test_file_in_the_place_of_a_folder_is_refused_with_the_setting_to_change(
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match=r"cannot be made.*STATE_DIR"):
         find(tmp_path / "file" / "state").prepare()
+
+
+@as_root
+def test_user_without_a_name_has_none() -> None:
+    assert layout.user_name() == "root"
+    os.seteuid(54321)
+    try:
+        assert layout.user_name() == ""
+    finally:
+        os.seteuid(0)

@@ -105,6 +105,19 @@ def test_nginx_refuses_a_body_larger_than_the_setting(state: Path) -> None:
     assert directive(text, "client_max_body_size") == ["4096"]
 
 
+def test_container_logs_to_standard_output(plan: Plan) -> None:
+    for process in programs_of(replace(plan, logs_to_stdout=True)):
+        assert process.stdout_logfile == "/dev/stdout"
+        assert process.stdout_logfile_maxbytes == 0
+    for process in programs_of(plan):
+        assert process.stdout_logfile == str(plan.layout.logs / f"{process.name}.log")
+
+
+def programs_of(plan: Plan) -> list[Any]:
+    groups = read_by_supervisord(plan).process_group_configs
+    return [process for group in groups for process in group.process_configs]
+
+
 def test_gzip_static_is_left_out_where_the_build_of_nginx_lacks_it(plan: Plan) -> None:
     assert directive(nginx.configuration(plan), "gzip_static") == ["on"]
     lacking = replace(plan, nginx=replace(NGINX, build="nginx version: nginx/1.22.1\n--with-debug"))
@@ -341,6 +354,21 @@ def test_static_files_get_a_gzip_beside_them_where_that_is_smaller(plan: Plan, s
     assert names(static) == ["p.png.0", "t.css.0", "w.css.0", "w.css.0.gz"]
     assert gzip.decompress((static / "w.css.0.gz").read_bytes()) == b"a" * 5000
     assert (static / "w.css.0").read_bytes() == b"a" * 5000
+
+
+def test_gzip_that_a_release_carries_is_published_as_it_is(plan: Plan, state: Path) -> None:
+    source = state / "w.css"
+    source.write_bytes(b"a" * 5000)
+    carried = gzip.compress(b"a" * 5000, compresslevel=1, mtime=0)
+    source.with_name("w.css.gz").write_bytes(carried)
+    small = state / "s.css"
+    small.write_bytes(b"a")
+    small.with_name("s.css.gz").write_bytes(gzip.compress(b"a", mtime=0))
+    sources = {"w.0.css": source, "s.0.css": small}
+    render.publish_static(replace(plan, static=replace(plan.static, files=sources)))
+    static = plan.layout.static
+    assert (static / "w.0.css.gz").read_bytes() == carried
+    assert names(static) == ["s.0.css", "w.0.css", "w.0.css.gz"], "none that is larger"
 
 
 def test_static_file_that_is_published_is_not_written_again(plan: Plan) -> None:

@@ -6,7 +6,12 @@ Handlers return responses themselves, which is the quick way; FastAPI then check
 from __future__ import annotations
 
 from fastapi import FastAPI, Request  # type: ignore[import-not-found]
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response  # type: ignore[import-not-found]
+from fastapi.responses import (  # type: ignore[import-not-found]
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+)
 from redis.asyncio import Redis
 
 from app.errors import AppError

@@ -36,7 +36,8 @@ def home() -> Response:
     """`GET /`: count the visit and show the page."""
     if not answers.wants_html(request.headers.get("Accept")):
         return Response("Hello World!\n", mimetype="text/plain")
-    return Response(answers.page(int(redis.incr(answers.COUNTER_KEY))), content_type=answers.HTML)
+    counter = int(redis.incr(answers.COUNTER_KEY))  # type: ignore[arg-type, unused-ignore]
+    return Response(answers.page(counter), content_type=answers.HTML)
 
 
 def plan() -> Response:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 from starlette.applications import Starlette  # type: ignore[import-not-found]
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response  # type: ignore[import-not-found]
+from starlette.responses import (  # type: ignore[import-not-found]
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+)
 from starlette.routing import Route  # type: ignore[import-not-found]
 
 from app.errors import AppError

@@ -1,0 +1,82 @@
+# What `nix flake check` builds: the code is in order, the release serves, the image is what it
+# should be. Each is a derivation of its own, so that a change repeats only what it concerns.
+{
+  pkgs,
+  programs,
+  tools,
+  source,
+  release,
+  image,
+}:
+let
+  inherit (pkgs) lib;
+  check =
+    name: inputs: script:
+    pkgs.runCommand "windlass-check-${name}" { nativeBuildInputs = inputs; } ''
+      export HOME=$TMPDIR
+      ${script}
+      touch $out
+    '';
+  # The files are copied: some tests write beside them, and the store cannot be written to.
+  ofCheckout =
+    name: inputs: script:
+    check name ([ tools.environment ] ++ inputs) ''
+      cp -r ${source.all} checkout
+      chmod -R u+w checkout
+      cd checkout
+      ${script}
+    '';
+in
+{
+  lint = ofCheckout "lint" [ ] ''
+    python -m ruff check --no-cache
+    python -m ruff format --check --no-cache
+    bash -n run
+  '';
+
+  types = ofCheckout "types" [ ] ''
+    python -m mypy
+  '';
+
+  tests = ofCheckout "tests" (lib.attrValues programs ++ [ pkgs.gitMinimal ]) ''
+    python -m pytest tests/unit --quiet --timeout 300 -p no:cacheprovider
+  '';
+
+  # nixpkgs' versions against the ranges of pyproject.toml; the locked ones are the tests' matter.
+  contract = check "contract" [ tools.environment ] ''
+    python ${./contract.py} ${../pyproject.toml}
+  '';
+
+  # The same tests as everybody's, against what is deployed.
+  release = check "release" [ release ] ''
+    export STATE_DIR=$TMPDIR/state HOST=127.0.0.1 PORT=18000 PLAN_PORT=18888 WORKERS=2
+    export ENVIRONMENT=TESTING REDIS_MANAGED=yes
+    windlass check
+    windlass up -d
+    trap 'windlass down' EXIT
+    windlass status --serving
+    ${tools.environment.interpreter} ${./smoke.py} http://127.0.0.1:18000 ${release}/release.json
+    supervisorctl -c $STATE_DIR/conf/supervisord.conf status
+    nginx -t -p $STATE_DIR -e stderr -c $STATE_DIR/conf/nginx.conf
+  '';
+
+  image = check "image" [ pkgs.jq ] ''
+    ${image} > first.tar
+    ${image} > second.tar
+    cmp first.tar second.tar
+    tar xf first.tar
+    ${tools.environment.interpreter} ${./image_check.py} . ${release}/release.json
+  '';
+
+  unit = check "unit" [ pkgs.systemd ] ''
+    systemd-analyze security --offline=true --threshold=20 \
+      ${release}/lib/systemd/system/windlass.service
+  '';
+
+  nix = check "nix" tools.forNix ''
+    cd ${source.nix}
+    find . -name '*.nix' -exec nixfmt --check {} +
+    deadnix --fail .
+    statix check .
+  '';
+}

@@ -1,0 +1,82 @@
+"""The ranges of `pyproject.toml` are a contract: the locked requirements satisfy it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.requirements import Requirement
+
+from nix import update
+from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKED = {name.lower(): text for name, text in update.pinned(
+    (ROOT / "requirements.txt").read_text()).items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PROJECT["dependencies"])
+def test_locked_version_is_within_the_range(text: str) -> None:
+    wanted = Requirement(text)
+    assert wanted.specifier.contains(LOCKED[wanted.name])
+    assert any(bound.operator == "<" for bound in wanted.specifier), "a range has an end"
+
+
+def contract(tmp_path: Path, *dependencies: str) -> subprocess.CompletedProcess[str]:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(f"[project]\nname = 'x'\ndependencies = {list(dependencies)!r}\n")
+    return subprocess.run(
+        (sys.executable, str(ROOT / "nix" / "contract.py"), str(file)),
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+
+def test_contract_holds_for_what_is_installed() -> None:
+    done = subprocess.run(
+        (sys.executable, str(ROOT / "nix" / "contract.py"), str(ROOT / "pyproject.toml")),
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok ") == len(PROJECT["dependencies"])
+
+
+def test_contract_names_what_is_out_of_its_range_or_missing(tmp_path: Path) -> None:
+    done = contract(tmp_path, "tornado>=99", "no-such-package>=1", "redis>=1")
+    assert done.returncode == 1
+    states = {line.split()[1].split(">")[0].rstrip(":"): line.split()[0]
+              for line in done.stdout.splitlines()}  # fmt: skip
+    assert states == {"tornado": "BROKEN", "no-such-package": "BROKEN", "redis": "ok"}
+
+
+# ---- what an update shows
+
+
+def test_pins_are_read_whatever_follows_them() -> None:
+    text = "anyio==4.16.0 \\\n    --hash=sha256:0==1\nidna==3.20 ; python_version < '4' \\\n"
+    assert update.pinned(text) == {"anyio": "4.16.0", "idna": "3.20"}
+
+
+def test_changes_are_shown_version_by_version() -> None:
+    before = {
+        "requirements.txt": {"tornado": "6.5.4", "redis": "8.0"},
+        "nixpkgs": {"nginx": "1.28"},
+    }
+    after = {"requirements.txt": {"tornado": "6.6.1", "redis": "8.0", "new": "1"}}
+    assert [line.split() for line in update.changes(before, after)] == [
+        ["nixpkgs", "nginx", "1.28", "->", "(none)"],
+        ["requirements.txt", "new", "(none)", "->", "1"],
+        ["requirements.txt", "tornado", "6.5.4", "->", "6.6.1"],
+    ]
+    assert update.changes(after, after) == []
+
+
+def test_locked_nixpkgs_is_shown_by_its_date() -> None:
+    locked: dict[str, object] = {"lastModified": 1786711500, "rev": "02e08985a27c65ff"}
+    lock = {"nodes": {"nixpkgs": {"locked": locked}}}
+    assert update.locked_nixpkgs(lock) == {"nixpkgs": "2026-08-14 02e08985a27c"}
