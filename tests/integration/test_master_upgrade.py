@@ -67,20 +67,21 @@ def test_release_that_is_no_good_gives_way_to_the_one_before(
 
 
 @pytest.mark.parametrize(
-    ("facts", "reason"),
+    ("facts", "start_timeout_s", "reason"),
     [
-        ({"check": 3}, "failed: the check of the new code says: exit 3"),
+        ({"check": 3}, 60, "failed: the check of the new code says: exit 3"),
         (
             {"check_s": 600, "start_timeout_s": 1},
+            2,
             "failed: the check of the new code says: gave no verdict in time",
         ),
     ],
     ids=["refuses", "hangs"],
 )
 def test_release_that_fails_its_check_is_never_executed(
-    tmp_path: Path, facts: dict[str, Any], reason: str
+    tmp_path: Path, facts: dict[str, Any], start_timeout_s: float, reason: str
 ) -> None:
-    with SmallMaster(tmp_path).start(start_timeout_s=2) as master:
+    with SmallMaster(tmp_path).start(start_timeout_s=start_timeout_s) as master:
         generation = master.status.generation
         master.release("b", **facts)
         master.install("b")
