@@ -15,7 +15,14 @@ let
   link = "windlass/release";
   profile = "/etc/${link}";
   command = "${profile}/bin/windlass";
-  yesNo = value: if builtins.isBool value then (if value then "yes" else "no") else toString value;
+  text =
+    value:
+    if !builtins.isBool value then
+      toString value
+    else if value then
+      "yes"
+    else
+      "no";
   ofOptions = {
     WORKERS = cfg.workers;
     PLAN_PORT = "";
@@ -28,7 +35,7 @@ let
     HTTP_REDIRECT = cfg.tls.redirect;
   };
   given = lib.filterAttrs (_: value: value != null) cfg.settings;
-  settings = lib.mapAttrs (_: yesNo) (ofOptions // given);
+  settings = lib.mapAttrs (_: text) (ofOptions // given);
   ports = map (name: lib.toInt settings.${name}) (
     lib.filter (name: settings.${name} or "" != "") [
       "PORT"

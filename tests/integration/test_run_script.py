@@ -40,7 +40,7 @@ class Clone:
         inherited = {
             name: text
             for name, text in os.environ.items()
-            if not name.startswith(("COV", "PYTEST", "PYTHON", "VIRTUAL_ENV"))
+            if not name.startswith(("COV", "PYTEST", "PYTHON", "VIRTUAL_ENV", "WINDLASS"))
         }
         return subprocess.run(
             (str(self.folder / "run"), *arguments),
@@ -106,6 +106,16 @@ def test_package_whose_hash_is_not_the_locked_one_is_refused(clone: Clone, tmp_p
     assert done.returncode == 1
     assert "DO NOT MATCH THE HASHES" in done.stderr
     assert not (tampered.folder / ".venv" / "runtime.stamp").exists()
+
+
+def test_environment_that_is_there_already_is_used(clone: Clone, tmp_path: Path) -> None:
+    other = clone.copy_to(tmp_path / "copy")
+    init = other.folder / "app" / "__init__.py"
+    init.write_text(re.sub(r'__version__ = ".*"', '__version__ = "9.8.7"', init.read_text()))
+    done = other.run("--version", WINDLASS_PYTHON=sys.executable)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "windlass, version 9.8.7\n"
+    assert not (other.folder / ".venv").exists()
 
 
 def test_no_new_enough_python_is_said_with_the_next_step(clone: Clone, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ What the tests call a fault's place is a JSON pointer (RFC 6901).
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -200,7 +201,8 @@ def test_pointer_escapes_a_name_as_rfc_6901_says(name: str, escaped: str) -> Non
     [
         (b"", "line 1, column 1"),
         (b"{", "line 1, column 2"),
-        (b'{"amount": 1,}', "line 1, column 14"),
+        # Python 3.13 names the comma, older ones what stands behind it.
+        (b'{"amount": 1,}', f"line 1, column {13 if sys.version_info >= (3, 13) else 14}"),
         (b'{\n  "amount": 01\n}', "line 2, column 14"),
         (b'{"amount": 1.}', "line 1, column 13"),
         (b'{"amount": .5}', "line 1, column 12"),
