@@ -10,6 +10,7 @@ _COMMANDS = {
     "chaos": "benchmarks.chaos.command",
     "dispatch": "benchmarks.dispatch.command",
     "fuzz": "benchmarks.fuzz.command",
+    "gate": "benchmarks.gate.command",
     "peers": "benchmarks.peers.command",
     "store": "benchmarks.store.command",
 }
