@@ -8,7 +8,6 @@ valgrind, the report says so.
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -97,8 +96,7 @@ def _started(
         f"--dump-before={_MARK}", "--quiet",
         str(arm.python), "-m", "benchmarks.micro.instructions", str(_REPETITIONS), *names,
     )  # fmt: skip
-    environ = {"PYTHONHASHSEED": "0", "WINDLASS_ENV_FILE": os.devnull}
-    command = Command(argv, environ, arm.root)
+    command = Command(argv, {"PYTHONHASHSEED": "0"}, arm.root)
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
             launch.argv(command.argv, None), env=command.whole_environ, cwd=arm.root,

@@ -99,7 +99,7 @@ class Bench:
                 self.arms.scratch / f"micro-{letter}.json",
             )  # fmt: skip
             result = micro_arms.run(process, names, self.effort.micro_s)
-            for name, seconds in result.medians_s.items():
+            for name, seconds in result.least_s.items():
                 found.put(f"micro/{name} cpu", letter, seconds)
                 means.put(f"micro/{name} cpu", letter, result.means_s[name])
             for name, reason in result.failures.items():

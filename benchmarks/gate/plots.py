@@ -117,7 +117,7 @@ def by_round(report: Report) -> str:
 def _draw_rounds(axes: Axes, report: Report, each: Finding) -> None:
     metric = each.metric
     of = differences(report.record.rounds, metric.name, more_is_better=metric.more_is_better)
-    most = max(_LEAST_SHOWN, *(1.1 * abs(x) for x in of))
+    most = max([_LEAST_SHOWN, *(1.1 * abs(x) for x in of)])
     axes.axhline(0, color="#333333", linewidth=0.7)
     axes.axhline(metric.delta, color="#bbbbbb", linewidth=0.9)
     axes.plot(

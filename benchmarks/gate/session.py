@@ -104,7 +104,8 @@ class Gate:
         )
         with self._bench(say) as bench:
             self._measure(replace(bench, effort=_TRIAL), [0], "trial")
-            return self.record, self._looks(bench)
+            judgement = self._looks(bench)
+        return self.record, judgement
 
     @contextmanager
     def _bench(self, say: Callable[[str], None]) -> Iterator[Bench]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.peers.session import Cpus
 
 _SETTLE_S = 0.2
+_NO_SETTINGS = "empty.env"
 
 
 class StandingError(UnmeasuredError):
@@ -143,6 +144,7 @@ def _started(place: Place, stack: ExitStack) -> tuple[psutil.Process, str]:
     port = free_port()
     address = f"127.0.0.1:{port}"
     place.folder.mkdir(parents=True)
+    (place.folder / _NO_SETTINGS).touch()
     module = (
         ("benchmarks.peers.apps.bare", "1", address)
         if place.control
@@ -167,7 +169,7 @@ def _settings(place: Place, port: int) -> dict[str, str]:
         "REDIS_MANAGED": "no",
         "REDIS_URL": place.redis,
         "STATE_DIR": str(place.folder),
-        "WINDLASS_ENV_FILE": "/dev/null",
+        "WINDLASS_ENV_FILE": str(place.folder / _NO_SETTINGS),
     }
 
 
