@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "calibrate": "benchmarks.calibration.command",
     "chaos": "benchmarks.chaos.command",
     "dispatch": "benchmarks.dispatch.command",
     "fuzz": "benchmarks.fuzz.command",
