@@ -13,6 +13,8 @@ from benchmarks.gate.rounds import Figures, Record, Round
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.gate.rounds import Order
+
 DECLARED = Declaration((
     Benchmark("micro/control", "control", control=True),
     Benchmark("micro/one", "one", covers=("app",)),
@@ -51,6 +53,6 @@ def record(
             logs = deviations + np.array([0, later, slower, slower + later])
             sign = -1 if metric.more_is_better else 1
             figures[metric.name] = Figures(*(float(x) for x in 0.001 * np.exp(sign * logs)))
-        order = "ABBA" if number % 2 else "BAAB"
+        order: Order = "ABBA" if number % 2 else "BAAB"
         drawn.append(Round(order=order, hash_seed=number, padding=0, seconds=1.0, figures=figures))
     return Record(base="b" * 40, head="c" * 40, quick=False, rounds=drawn)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from benchmarks.gate.history import series
 from benchmarks.gate.rounds import differences
@@ -70,6 +70,7 @@ def forest(report: Report) -> str:
         axes.axvline(0, color="#333333", linewidth=0.9)
         axes.set_yticks(range(len(found)), [each.metric.name for each in reversed(found)])
         axes.set(xlim=(-farthest, farthest), ylim=(-0.7, len(found) - 0.3))
+        axes.xaxis.set_major_locator(FixedLocator(_round_percentages(farthest)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{math.expm1(x):+.0%}"))
         axes.set_xlabel("← faster        head beside base        slower →")
         axes.grid(axis="x", color=_GRID, linewidth=0.7)
@@ -77,6 +78,13 @@ def forest(report: Report) -> str:
         axes.tick_params(axis="y", length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
         return _svg(figure)
+
+
+def _round_percentages(farthest: float) -> list[float]:
+    """Where the axis has its ticks, as logarithms of ratios."""
+    step = next(step for step in (2, 5, 10) if farthest < 5.5 * step / 100)
+    most = int(100 * math.expm1(farthest))
+    return [math.log1p(p / 100) for p in range(-(most // step) * step, most + 1, step)]
 
 
 def _farthest(found: Sequence[Finding]) -> float:

@@ -7,6 +7,7 @@ load, which would take as long as the load. A message is four bytes of length an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import subprocess
 import sys
@@ -69,7 +70,8 @@ def sender(cpu: int | None) -> Iterator[Sender]:
         try:
             yield Sender(process)
         finally:
-            _pipe(process.stdin).close()
+            with contextlib.suppress(OSError):  # it has ended, and there was more to say
+                _pipe(process.stdin).close()
             try:
                 process.wait(_END_TIMEOUT_S)
             except subprocess.TimeoutExpired:

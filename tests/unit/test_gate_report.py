@@ -155,7 +155,7 @@ def test_figures_are_told_in_the_unit_in_which_they_are_read() -> None:
 # ---- history
 
 
-def entries(levels: list[float], **more: object) -> list[Entry]:
+def entries(levels: list[float]) -> list[Entry]:
     rng = random.Random(1)
     return [
         Entry(
@@ -165,7 +165,7 @@ def entries(levels: list[float], **more: object) -> list[Entry]:
                 "micro/one cpu": level * rng.gauss(1, 0.005),
                 "micro/control cpu": 1.0,
             },
-            ratios={}, self_tests=10, moved=0, **more,  # type: ignore[arg-type]
+            ratios={}, self_tests=10, moved=0,
         )
         for n, level in enumerate(levels)
     ]  # fmt: skip

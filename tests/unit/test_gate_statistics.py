@@ -58,7 +58,7 @@ def by_counting(differences: list[float], delta: float) -> float:
         sum(itertools.compress(ranks, signs)) <= observed
         for signs in itertools.product([False, True], repeat=len(shifted))
     )
-    return float(hits) / 2 ** len(shifted)
+    return hits / 2.0 ** len(shifted)
 
 
 @given(samples, small)
@@ -159,8 +159,9 @@ def noise(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Floats
         return rng.normal(0, 0.03, shape)
     if kind == "heavy tails":
         return 0.02 * rng.standard_t(2, shape)
-    bursts = rng.random(shape) < 0.15
-    return rng.normal(0, 0.01, shape) + bursts * rng.choice([-0.3, 0.3], shape)
+    bursts = (rng.random(shape) < 0.15) * rng.choice([-0.3, 0.3], shape)
+    found: Floats = rng.normal(0, 0.01, shape) + bursts
+    return found
 
 
 def gates_with_an_alarm(
