@@ -8,6 +8,7 @@ differs gets an environment of its own, made by its own `./run`.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.gate import declaration
+from benchmarks.gate.git import GitError, git
 from benchmarks.machine import ROOT
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from benchmarks.gate.declaration import Declaration
 
-_GIT_TIMEOUT_S = 60
 _INSTALL_TIMEOUT_S = 600
 _SHARED = ("benchmarks", "tests/data")
 """Taken from the head in both arms."""
@@ -92,7 +93,7 @@ def prepared(base: str, head: str, say: Callable[[str], None], root: Path = ROOT
         trees = {role: Path(folder) / role for role in commits}
         try:
             for role, tree in trees.items():
-                _git(root, "worktree", "add", "--quiet", "--detach", str(tree), commits[role])
+                git(root, "worktree", "add", "--quiet", "--detach", str(tree), commits[role])
             base_names = _declared_by(trees["base"])
             declared = _declared(trees["head"])
             share(trees["head"], trees["base"])
@@ -105,10 +106,12 @@ def prepared(base: str, head: str, say: Callable[[str], None], root: Path = ROOT
                 base_names,
                 scratch,
             )
+        except GitError as error:
+            raise GateError(f"the revisions cannot be checked out: {error}") from error
         finally:
             for tree in trees.values():
-                shutil.rmtree(tree, ignore_errors=True)
-            _git(root, "worktree", "prune")
+                with contextlib.suppress(GitError):  # it was not made yet
+                    git(root, "worktree", "remove", "--force", str(tree))
 
 
 def resolve(name: str, root: Path = ROOT) -> str:
@@ -118,8 +121,8 @@ def resolve(name: str, root: Path = ROOT) -> str:
         GateError: there is no such commit here.
     """
     try:
-        return _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
-    except GateError as error:
+        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    except GitError as error:
         raise GateError(
             f"{name!r} names no commit here; a shallow clone may lack it: git fetch --unshallow"
         ) from error
@@ -174,16 +177,3 @@ def _same(one: Path, other: Path) -> bool:
         return one.read_bytes() == other.read_bytes()
     except FileNotFoundError:
         return False
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ("git", "-c", f"safe.directory={root}", "-C", str(root), *arguments)
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=_GIT_TIMEOUT_S
-        )
-    except subprocess.CalledProcessError as error:
-        raise GateError(f"git {arguments[0]} failed: {error.stderr.strip()}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise GateError(f"git {arguments[0]} failed: {error}") from error
-    return done.stdout

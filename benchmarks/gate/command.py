@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.gate.accepted import Accepted
     from benchmarks.gate.arms import Arms
     from benchmarks.gate.declaration import Declaration
+    from benchmarks.gate.instructions import Counts
     from benchmarks.gate.report import Report
     from benchmarks.gate.session import Plan
 
@@ -32,9 +33,9 @@ _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
     "failed, or the gate cannot be run; 4 INCONCLUSIVE: neutral; 5 INVALID: a control moved, run "
     "it again; 130 interrupted."
 )
-@click.option("--base", required=True, help="The commit to compare with, by any name of it.")
+@click.option("--base", help="The commit to compare with, by any name of it.")
 @click.option("--head", default="HEAD", show_default=True, help="The commit that is judged.")
-@click.option("--quick", is_flag=True, help="A short form of three minutes, of fewer benchmarks.")
+@click.option("--quick", is_flag=True, help="Three minutes, the micro benchmarks only.")
 @click.option(
     "--only", multiple=True, metavar="BENCHMARK",
     help="Measure this one and the controls; may be given several times.  [default: all]",
@@ -57,7 +58,7 @@ _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 )  # fmt: skip
 def command(  # noqa: PLR0913 - one for each option
     *,
-    base: str,
+    base: str | None,
     head: str,
     quick: bool,
     only: tuple[str, ...],
@@ -88,6 +89,8 @@ def command(  # noqa: PLR0913 - one for each option
     with outcome.told(*known):
         if replay:
             report = _replayed(replay)
+        elif base is None:
+            raise click.UsageError("give --base REF, or --replay report.json")
         else:
             drawn = int.from_bytes(os.urandom(4), "big") if seed is None else seed
             with prepared(base, head, _say) as arms:
@@ -121,9 +124,9 @@ def _measured(arms: Arms, *, quick: bool, only: set[str], seed: int) -> Report:
 
 
 def _chosen(arms: Arms, plan: Plan, only: set[str]) -> Declaration:
-    names = only or (plan.names or arms.declared.names())
+    usual = {each.name for kind in plan.kinds for each in arms.declared.of_kind(kind)}
     try:
-        return arms.declared.only(set(names))
+        return arms.declared.only(only or usual)
     except LookupError as error:
         raise click.UsageError(str(error)) from error
 
@@ -149,24 +152,32 @@ def _witnessed(report: Report, arms: Arms) -> Report:
     """Count instructions, and find the commits that may be to blame."""
     from dataclasses import replace
 
-    from benchmarks.gate import instructions, suspects
+    from benchmarks.gate import suspects
     from benchmarks.gate.report import SLOWER
 
+    slower = {each.metric.benchmark for each in report.judgement.of(*SLOWER)}
+    return replace(
+        report,
+        counts=_counts(report, arms),
+        suspects={
+            each.name: suspects.between(report.record.base, report.record.head, each.covers)
+            for each in sorted(slower, key=lambda each: each.name)
+        },
+    )
+
+
+def _counts(report: Report, arms: Arms) -> Counts:
+    from benchmarks.gate import instructions
+
+    if report.record.quick:
+        return instructions.Counts(why_not="not counted in the short form")
     failed = {each.benchmark for each in report.record.failures} | set(report.record.new)
     synchronous = [
         each.name
         for each in report.declared.benchmarks
         if each.synchronous and each.name not in failed
     ]
-    slower = {each.metric.benchmark for each in report.judgement.of(*SLOWER)}
-    return replace(
-        report,
-        counts=instructions.count(arms, synchronous, os.environ.get("PATH", os.defpath)),
-        suspects={
-            each.name: suspects.between(report.record.base, report.record.head, each.covers)
-            for each in sorted(slower, key=lambda each: each.name)
-        },
-    )
+    return instructions.count(arms, synchronous, os.environ.get("PATH", os.defpath))
 
 
 def _replayed(file: Path) -> Report:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.gate.accepted import Accepted
     from benchmarks.gate.arms import Arms
-    from benchmarks.gate.declaration import Declaration
+    from benchmarks.gate.declaration import Declaration, Kind
     from benchmarks.gate.looks import Look
     from benchmarks.gate.rounds import Round
     from benchmarks.gate.verdicts import Judgement
@@ -46,18 +46,21 @@ class Plan:
         effort: of a round.
         budget_s: a round that would end later is not begun.
         quick: whether this is the short form.
-        names: of the benchmarks that are measured; empty for all.
+        kinds: of the benchmarks that are measured where none are named.
     """
 
     looks: Sequence[Look]
     effort: Effort
     budget_s: float
     quick: bool = False
-    names: frozenset[str] = frozenset()
+    kinds: tuple[Kind, ...] = ("micro", "http")
 
 
-FULL = Plan(looks.FULL, Effort(0.25, http_arms.Effort(0.4, 0.4, 0.1)), 14.5 * 60)
-QUICK = Plan(looks.QUICK, Effort(0.12, http_arms.Effort(0.3, 0.0, 0.1)), 2.9 * 60, quick=True)
+FULL = Plan(looks.FULL, Effort(0.25, http_arms.Effort(0.4, 0.4, 0.1)), 14 * 60)
+QUICK = Plan(
+    looks.QUICK, Effort(0.15, http_arms.Effort(0.3, 0.3, 0.1)), 2.8 * 60, quick=True,
+    kinds=("micro",),
+)  # fmt: skip
 _LONGEST_REASON = 400
 _TRIAL = Effort(0.05, http_arms.Effort(0.3, 0.0, 0.1))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
+from benchmarks.gate.git import GitError, git
 from benchmarks.machine import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_TIMEOUT_S = 30
 _MOST = 8
 
 
@@ -27,16 +26,10 @@ def between(base: str, head: str, covers: Sequence[str], root: Path = ROOT) -> l
     Returns:
         At most `_MOST`, with a line that says how many more there are; none where git fails.
     """
-    command = (
-        "git", "-c", f"safe.directory={root}", "-C", str(root), "log", "--no-merges",
-        "--format=%h %s", f"{base}..{head}", "--", *covers,
-    )  # fmt: skip
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S
-        )
-    except (OSError, subprocess.SubprocessError):
+        said = git(root, "log", "--no-merges", "--format=%h %s", f"{base}..{head}", "--", *covers)
+    except GitError:
         return []
-    lines = done.stdout.splitlines()
+    lines = said.splitlines()
     more = [f"and {len(lines) - _MOST} more"] if len(lines) > _MOST else []
     return lines[:_MOST] + more

@@ -122,7 +122,7 @@ def test_replay_judges_a_kept_report_and_exits_by_its_outcome(tmp_path: Path) ->
     made = report(_renamed(record({"micro/one cpu": 1.12})))
     kept = tmp_path / "report.json"
     kept.write_bytes(made.json())
-    arguments = ["--base", "x", "--replay", str(kept), "--output", str(tmp_path / "again")]
+    arguments = ["--replay", str(kept), "--output", str(tmp_path / "again")]
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == Outcome.FAIL.exit_code, done.output
     assert "Slower: micro/json cpu" in done.output
@@ -234,3 +234,9 @@ def test_page_draws_a_history_and_its_changes() -> None:
     assert text.count("<svg") == 3
     assert "1.200 of what it was" in text
     assert "0 of 120 comparisons" in text
+
+
+def test_gate_without_a_base_is_wrong_usage() -> None:
+    done = CliRunner().invoke(command, [])
+    assert done.exit_code == 2
+    assert "--base" in done.output
