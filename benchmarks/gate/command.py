@@ -78,15 +78,17 @@ def command(  # noqa: PLR0913 - one for each option
     All of it takes at most fifteen minutes on two CPUs. docs/gate.md says how it decides.
     """  # noqa: D301 - \\b is how click is told to leave the line as it is
     from app.errors import AppError
+    from benchmarks.gate import history
     from benchmarks.gate.accepted import AcceptedFileError
     from benchmarks.gate.arms import GateError, prepared
-    from benchmarks.gate.history import HistoryError
     from benchmarks.peers.session import UnmeasuredError
 
     outcome.check_folders(history_file)
     signal.signal(signal.SIGTERM, _interrupt)
-    known = (AcceptedFileError, GateError, HistoryError, UnmeasuredError, AppError)
+    known = (AcceptedFileError, GateError, history.HistoryError, UnmeasuredError, AppError)
     with outcome.told(*known):
+        if history_file:
+            history.check(history_file)
         if replay:
             report = _replayed(replay)
         elif base is None:

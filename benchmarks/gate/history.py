@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 _FEWEST = 8
 _SHORTEST = 3
 _DIGITS = 6
+_NO_LIBRARY = (
+    "a history takes the package ruptures, which is not installed; pip install ruptures, or leave "
+    "--history out"
+)
 
 
 class HistoryError(Exception):
@@ -112,6 +117,17 @@ def fingerprint(environment: dict[str, str]) -> str:
     """A short digest of an environment."""
     text = msgspec.json.encode(environment, order="sorted")
     return hashlib.sha256(text).hexdigest()[:12]
+
+
+def check(file: Path) -> None:
+    """See that a history can be used, before anything is measured for it.
+
+    Raises:
+        HistoryError: a line of it is wrong, or the library that finds changes is not installed.
+    """
+    read(file)
+    if find_spec("ruptures") is None:
+        raise HistoryError(_NO_LIBRARY)
 
 
 def read(file: Path) -> list[Entry]:
@@ -198,9 +214,7 @@ def _borders(values: list[float]) -> list[int]:
         import numpy as np  # noqa: PLC0415 - with what follows
         import ruptures  # noqa: PLC0415 - an extra that only a history needs
     except ImportError as error:
-        raise HistoryError(
-            "change points take the package ruptures; without --history the gate needs none"
-        ) from error
+        raise HistoryError(_NO_LIBRARY) from error
     steps = np.diff(values)
     # Half the median square of the steps is the noise, whatever the levels do.
     noise = max(float(np.median(steps**2)) / 2 / 0.455, 1e-12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -182,6 +183,17 @@ def test_entry_has_levels_ratios_and_a_fingerprint(tmp_path: Path) -> None:
     history.append(file, added)
     history.append(file, added)
     assert history.read(file) == [added, added]
+
+
+def test_history_that_cannot_be_used_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text("no json\n")
+    done = CliRunner().invoke(command, ["--base", "HEAD", "--history", str(file)])
+    assert done.exit_code == 3
+    assert "line 1" in done.output
+    if find_spec("ruptures") is None:
+        with pytest.raises(HistoryError, match="ruptures"):
+            history.check(tmp_path / "none")
 
 
 def test_broken_line_of_a_history_is_named(tmp_path: Path) -> None:
