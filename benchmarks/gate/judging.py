@@ -28,6 +28,7 @@ TOO_COARSE = math.log(1.20)
 """A metric that could not see a slowdown of this size is quarantined."""
 QUARANTINED_DELTA = math.log(1.25)
 """What is still called a slowdown of a metric in quarantine."""
+_NOT_ALONE = "slower if it were measured alone, but not with the risk that all metrics share"
 
 
 def judge(
@@ -161,11 +162,11 @@ class _Bench:
     def _decided(self, found: Finding, look: Look, *, is_slower: bool) -> Finding:
         """Give a verdict."""
         metric = found.metric
-        if found.rounds < look.rounds:
-            words = f"{found.rounds} rounds of the {look.rounds} that a verdict takes"
-            return found.said(Verdict.INCONCLUSIVE, words)
         if not metric.primary:
             return found.said(Verdict.SHOWN)
+        if found.rounds < look.rounds:
+            words = f"measured in {found.rounds} of the {look.rounds} rounds that a verdict takes"
+            return found.said(Verdict.INCONCLUSIVE, words)
         line = self.accepted.line_for(metric)
         if is_slower:
             words = f"more than the {line.size:.1%} that are accepted" if line else ""
@@ -176,7 +177,9 @@ class _Bench:
         if line and found.low > metric.delta:
             words = f"accepted until {line.expires}: {line.reason}"
             return found.said(Verdict.ACCEPTED, words)
-        return found.said(Verdict.PASS) if found.high < found.delta else found
+        if found.high < found.delta:
+            return found.said(Verdict.PASS)
+        return found.said(Verdict.INCONCLUSIVE, _NOT_ALONE if found.low > found.delta else "")
 
     def _why_quarantined(self, metric: Metric, of: list[float]) -> str:
         """Why a metric may claim little; empty where it may claim what is usual."""

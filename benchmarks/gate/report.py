@@ -114,11 +114,14 @@ def summary(report: Report) -> str:
 
 def about_open(report: Report) -> list[str]:
     """What is not shown of each open metric, with the smallest slowdown that would have been."""
-    return [
-        f"{each.metric.name}: {interval(each)}; a slowdown of {percent(each.resolution)} would "
-        f"have been seen.{f' ({each.reason})' if each.reason else ''}"
-        for each in report.judgement.of(Verdict.INCONCLUSIVE)
-    ]
+    found = []
+    for each in report.judgement.of(Verdict.INCONCLUSIVE):
+        seen = f"a slowdown of {percent(each.resolution)} would have been seen"
+        if math.isinf(each.resolution):
+            seen = "no slowdown would have been seen"
+        why = f" ({each.reason})" if each.reason else ""
+        found.append(f"{each.metric.name}: {interval(each)}; {seen}{why}.")
+    return found
 
 
 def about_quarantine(report: Report) -> list[str]:

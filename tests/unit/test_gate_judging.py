@@ -88,6 +88,13 @@ def test_more_noise_is_a_coarser_resolution() -> None:
     assert resolutions[0] < resolutions[-1]
 
 
+def test_slowdown_that_only_the_shared_risk_holds_back_is_told() -> None:
+    effects, noise = {"micro/one cpu": 1.05}, {"micro/one cpu": 0.02}
+    left = finding(judged(record(effects, noise=noise, seed=3)), "micro/one cpu")
+    assert left.low > left.delta
+    assert "measured alone" in left.reason
+
+
 def test_second_look_decides_what_the_first_left_open() -> None:
     effects, noise = {"micro/one cpu": 1.05}, {"micro/one cpu": 0.02}
     first = judged(record(effects, noise=noise, rounds=12, seed=3))
@@ -109,7 +116,10 @@ def test_too_few_rounds_decide_nothing() -> None:
     found = judged(record({"micro/one cpu": 2.0}, rounds=5))
     assert found.outcome is Outcome.INCONCLUSIVE
     assert found.look is None
-    assert finding(found, "micro/one cpu").reason == "5 rounds of the 12 that a verdict takes"
+    assert (
+        finding(found, "micro/one cpu").reason
+        == "measured in 5 of the 12 rounds that a verdict takes"
+    )
 
 
 def test_no_rounds_at_all_decide_nothing() -> None:
