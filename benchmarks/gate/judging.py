@@ -160,26 +160,26 @@ class _Bench:
         )
 
     def _decided(self, found: Finding, look: Look, *, is_slower: bool) -> Finding:
-        """Give a verdict."""
-        metric = found.metric
-        if not metric.primary:
+        """Give a verdict, as far as one may be given."""
+        if not found.metric.primary:
             return found.said(Verdict.SHOWN)
         if found.rounds < look.rounds:
             words = f"measured in {found.rounds} of the {look.rounds} rounds that a verdict takes"
             return found.said(Verdict.INCONCLUSIVE, words)
-        line = self.accepted.line_for(metric)
+        return found.said(*self._verdict(found, look, is_slower=is_slower))
+
+    def _verdict(self, found: Finding, look: Look, *, is_slower: bool) -> tuple[Verdict, str]:
+        metric, line = found.metric, self.accepted.line_for(found.metric)
         if is_slower:
-            words = f"more than the {line.size:.1%} that are accepted" if line else ""
-            return found.said(Verdict.FAIL, words)
+            return Verdict.FAIL, f"more than the {line.size:.1%} that are accepted" if line else ""
         why = self._why_quarantined(metric, self.rounds[metric.name][: look.rounds])
         if why:
-            return found.said(Verdict.QUARANTINED, why)
+            return Verdict.QUARANTINED, why
         if line and found.low > metric.delta:
-            words = f"accepted until {line.expires}: {line.reason}"
-            return found.said(Verdict.ACCEPTED, words)
+            return Verdict.ACCEPTED, f"accepted until {line.expires}: {line.reason}"
         if found.high < found.delta:
-            return found.said(Verdict.PASS)
-        return found.said(Verdict.INCONCLUSIVE, _NOT_ALONE if found.low > found.delta else "")
+            return Verdict.PASS, ""
+        return Verdict.INCONCLUSIVE, _NOT_ALONE if found.low > found.delta else ""
 
     def _why_quarantined(self, metric: Metric, of: list[float]) -> str:
         """Why a metric may claim little; empty where it may claim what is usual."""
