@@ -7,9 +7,11 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "calibrate": "benchmarks.calibration.command",
     "chaos": "benchmarks.chaos.command",
     "dispatch": "benchmarks.dispatch.command",
     "fuzz": "benchmarks.fuzz.command",
+    "gate": "benchmarks.gate.command",
     "peers": "benchmarks.peers.command",
     "store": "benchmarks.store.command",
 }

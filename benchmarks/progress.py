@@ -2,7 +2,7 @@
 
 It is drawn between two pieces of work and never while one runs: nothing here has a thread, which
 would take its share of the CPU from what is measured. Where standard error is no terminal, a line
-says what begins, and another every ten seconds how far it is.
+says what begins, and another every ten seconds how far it is and how long it will take.
 """
 
 from __future__ import annotations
@@ -69,16 +69,22 @@ class Progress:
 
     def _lines(self, what: str, total: int) -> Callable[[], None]:
         self._say(f"{what}, {total:,} steps")
-        said, done = self._clock(), 0
+        begun = said = self._clock()
+        done = 0
 
         def step() -> None:
             nonlocal said, done
             done += 1
             if self._clock() - said >= _LINE_S:
                 said = self._clock()
-                self._say(f"{what}: {done:,} of {total:,}")
+                left_s = (said - begun) / done * (total - done)
+                self._say(f"{what}, {_minutes(left_s)} left: {done:,} of {total:,}")
 
         return step
 
     def _say(self, text: str) -> None:
         self._console.print(Text(f"bench: {text}"))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

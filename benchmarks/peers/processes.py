@@ -39,19 +39,21 @@ class Command:
     Attributes:
         argv: absolute path of the executable and its arguments.
         environ: what its environment has beyond this process's own.
+        root: the checkout in which it runs, and whose modules it finds.
     """
 
     argv: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
+    root: Path = ROOT
 
     @property
     def whole_environ(self) -> dict[str, str]:
-        """Its whole environment; modules are found from the checkout's root.
+        """Its whole environment.
 
         Settings of Windlass that happen to stand in this process's environment are left out.
         """
         inherited = {name: text for name, text in os.environ.items() if name not in VARIABLES}
-        return {**inherited, **self.environ, "PYTHONPATH": str(ROOT)}
+        return {**inherited, **self.environ, "PYTHONPATH": str(self.root)}
 
 
 @contextmanager
@@ -65,7 +67,7 @@ def running(command: Command, log: Path, cpu: int | None = None) -> Iterator[psu
     """
     with log.open("ab") as said:
         process = subprocess.Popen(
-            launch.argv(command.argv, cpu), env=command.whole_environ, cwd=ROOT,
+            launch.argv(command.argv, cpu), env=command.whole_environ, cwd=command.root,
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
     try:

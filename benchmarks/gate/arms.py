@@ -1,0 +1,179 @@
+"""The two revisions side by side: checkouts in a temporary folder, with one benchmark source.
+
+Both are `git worktree`s with names of equal length, and are taken away at the end. The base's own
+`benchmarks/` and test data make place for the head's, so that both do the same work; where the
+head's benchmark cannot run on the base, that benchmark is named as failed. A base whose lock
+differs gets an environment of its own, made by its own `./run`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from benchmarks.gate import declaration
+from benchmarks.gate.git import GitError, git
+from benchmarks.machine import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.gate.declaration import Declaration
+
+_INSTALL_TIMEOUT_S = 600
+_SHARED = ("benchmarks", "tests/data")
+"""Taken from the head in both arms."""
+_LOCKS = ("requirements.txt", "requirements-dev.txt")
+
+
+class GateError(Exception):
+    """The gate cannot be run; says what failed and what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One revision, ready to run.
+
+    Attributes:
+        role: "base" or "head".
+        commit: full SHA-1.
+        root: its checkout.
+        python: interpreter of the environment that has what it requires.
+    """
+
+    role: Literal["base", "head"]
+    commit: str
+    root: Path
+    python: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Both revisions.
+
+    Attributes:
+        declared: benchmarks of the head.
+        base_names: names of the benchmarks that the base declares itself.
+        scratch: a folder for sockets, logs and results, removed at the end.
+    """
+
+    base: Arm
+    head: Arm
+    declared: Declaration
+    base_names: set[str]
+    scratch: Path
+
+    def of(self, letter: str) -> Arm:
+        """The arm of "A1", "A2", "B1" or "B2"."""
+        return self.base if letter.startswith("A") else self.head
+
+
+@contextmanager
+def prepared(base: str, head: str, say: Callable[[str], None], root: Path = ROOT) -> Iterator[Arms]:
+    """Check both revisions out, for as long as the block takes.
+
+    Args:
+        base: any name of a commit.
+        head: likewise.
+        say: told of what takes long.
+        root: of the checkout whose repository has both.
+
+    Raises:
+        GateError: a revision is not known, or cannot be made ready.
+    """
+    commits = {"base": resolve(base, root), "head": resolve(head, root)}
+    with tempfile.TemporaryDirectory(prefix="windlass-gate-") as folder:
+        trees = {role: Path(folder) / role for role in commits}
+        try:
+            for role, tree in trees.items():
+                git(root, "worktree", "add", "--quiet", "--detach", str(tree), commits[role])
+            base_names = _declared_by(trees["base"])
+            declared = _declared(trees["head"])
+            share(trees["head"], trees["base"])
+            scratch = Path(folder) / "scratch"
+            scratch.mkdir()
+            yield Arms(
+                Arm("base", commits["base"], trees["base"], _python(trees["base"], root, say)),
+                Arm("head", commits["head"], trees["head"], _python(trees["head"], root, say)),
+                declared,
+                base_names,
+                scratch,
+            )
+        except GitError as error:
+            raise GateError(f"the revisions cannot be checked out: {error}") from error
+        finally:
+            for tree in trees.values():
+                with contextlib.suppress(GitError):  # it was not made yet
+                    git(root, "worktree", "remove", "--force", str(tree))
+
+
+def resolve(name: str, root: Path = ROOT) -> str:
+    """The full SHA-1 of a commit.
+
+    Raises:
+        GateError: there is no such commit here.
+    """
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    except GitError as error:
+        raise GateError(
+            f"{name!r} names no commit here; a shallow clone may lack it: git fetch --unshallow"
+        ) from error
+
+
+def share(head: Path, base: Path) -> None:
+    """Put the head's benchmarks and test data in the place of the base's."""
+    for name in _SHARED:
+        shutil.rmtree(base / name, ignore_errors=True)
+        if (head / name).is_dir():
+            shutil.copytree(head / name, base / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _declared(tree: Path) -> Declaration:
+    file = tree / declaration.FILE.relative_to(ROOT)
+    try:
+        return declaration.parse(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GateError("the head declares no benchmarks; it has no declared.toml") from error
+    except ValueError as error:
+        raise GateError(f"declared.toml of the head: {error}") from error
+
+
+def _declared_by(tree: Path) -> set[str]:
+    """What a base declares; nothing where it is older than the gate or has a broken file."""
+    file = tree / declaration.FILE.relative_to(ROOT)
+    try:
+        return declaration.parse(file.read_text(encoding="utf-8")).names()
+    except (FileNotFoundError, ValueError):
+        return set()
+
+
+def _python(tree: Path, root: Path, say: Callable[[str], None]) -> Path:
+    """An interpreter with what a checkout requires."""
+    if all(_same(tree / name, root / name) for name in _LOCKS):
+        return Path(sys.executable)
+    say(f"the lock of {tree.name} differs; making an environment for it")
+    command = (str(tree / "run"), "python", "-V")
+    try:
+        subprocess.run(
+            command, cwd=tree, capture_output=True, text=True, check=True,
+            timeout=_INSTALL_TIMEOUT_S, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or "").strip()[-1000:]
+        raise GateError(f"no environment could be made for {tree.name}: {error}\n{said}") from error
+    return tree / ".venv" / "bin" / "python"
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,115 @@
+"""What was measured: rounds of four arms, as plain data that can be kept and judged again.
+
+The base is A and the head is B; 1 is the earlier of a round and 2 the later. A figure is seconds of
+CPU, seconds of latency, or requests per second.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ArmName = Literal["A1", "A2", "B1", "B2"]
+ARMS: tuple[ArmName, ...] = ("A1", "A2", "B1", "B2")
+Order = Literal["ABBA", "BAAB"]
+
+
+class Figures(msgspec.Struct, frozen=True, array_like=True):
+    """One metric in the four arms of a round."""
+
+    A1: float
+    A2: float
+    B1: float
+    B2: float
+
+
+class Round(msgspec.Struct, frozen=True):
+    """One round.
+
+    Attributes:
+        order: of its arms.
+        hash_seed: of every process of the round.
+        padding: bytes that were added to the environment of every process.
+        seconds: that it took.
+        figures: by metric; a metric that failed in any arm is not there.
+        means: by metric: what a rule that looks at means would see, where that is another figure.
+    """
+
+    order: Order
+    hash_seed: int
+    padding: int
+    seconds: float
+    figures: dict[str, Figures]
+    means: dict[str, Figures] = {}
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What could not be measured.
+
+    Attributes:
+        benchmark: its name.
+        arm: the revision that failed: "base" or "head".
+        reason: a sentence.
+    """
+
+    benchmark: str
+    arm: Literal["base", "head"]
+    reason: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a gate measured.
+
+    Attributes:
+        base: commit of A.
+        head: commit of B.
+        quick: whether the short form was asked for.
+        rounds: in the order in which they were measured.
+        failures: what could not be measured, each once.
+        new: benchmarks that the base does not have and cannot run.
+        missing: benchmarks that the base has and the head has not.
+        notes: sentences on what the measurement met.
+    """
+
+    base: str
+    head: str
+    quick: bool
+    rounds: list[Round]
+    failures: list[Failure] = []
+    new: list[str] = []
+    missing: list[str] = []
+    notes: list[str] = []
+
+
+def differences(rounds: Iterable[Round], metric: str, *, more_is_better: bool) -> list[float]:
+    """The logarithm of head by base for each round that has the metric; above 0 is slower."""
+    sign = -1.0 if more_is_better else 1.0
+    return [
+        sign * (_log(f.B1) + _log(f.B2) - _log(f.A1) - _log(f.A2)) / 2
+        for f in _figures(rounds, metric)
+    ]
+
+
+def same_revision(
+    rounds: Iterable[Round], metric: str, arm: Literal["A", "B"], *, more_is_better: bool
+) -> list[float]:
+    """The logarithm of the later by the earlier arm of one revision, for each round.
+
+    It is scaled to the spread of `differences`, which average over two arms of each revision.
+    """
+    sign = -1.0 if more_is_better else 1.0
+    pairs = [(f.A1, f.A2) if arm == "A" else (f.B1, f.B2) for f in _figures(rounds, metric)]
+    return [sign * (_log(later) - _log(earlier)) / math.sqrt(2) for earlier, later in pairs]
+
+
+def _figures(rounds: Iterable[Round], metric: str) -> list[Figures]:
+    return [each.figures[metric] for each in rounds if metric in each.figures]
+
+
+def _log(figure: float) -> float:
+    return math.log(figure)

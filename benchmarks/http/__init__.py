@@ -1,0 +1,15 @@
+"""The whole stack under load, as the gate measures it: supervisord, Nginx, one worker, Redis.
+
+All four arms of a round stand at the same time, each with processes of its own on one CPU; the load
+and Redis are on another. So each path gets its four loads within seconds, and what slows the
+machine for longer slows all of them.
+
+::
+
+    serve     becomes the stack of the checkout that it runs from
+    stack     stacks of a round: started together, looked at, ended
+    cpu       CPU time of processes, to the nanosecond where the kernel tells
+    sender    one process that sends every load of a round
+    paths     what is asked for, and what a right answer holds
+    arms      one round of all paths
+"""

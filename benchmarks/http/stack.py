@@ -1,0 +1,204 @@
+"""The stacks of a round: started together, each with fresh processes, and ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.http.cpu import spent_s
+from benchmarks.http.paths import asked
+from benchmarks.peers.probe import answers, ask, free_port
+from benchmarks.peers.processes import Command, running, tree, wait_until
+from benchmarks.peers.session import UnmeasuredError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from benchmarks.http.paths import Served
+    from benchmarks.peers.session import Cpus
+
+_SETTLE_S = 0.2
+_NO_SETTINGS = "empty.env"
+
+
+class StandingError(UnmeasuredError):
+    """A stack does not come up.
+
+    Attributes:
+        arm: whose stack it is.
+    """
+
+    def __init__(self, arm: str, reason: str) -> None:
+        self.arm = arm
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an arm's stack is to run.
+
+    Attributes:
+        arm: "A1", "A2", "B1" or "B2".
+        root: its checkout.
+        python: its interpreter.
+        environ: what all processes of the round have in their environment.
+        redis: URL of the Redis that all arms use.
+        folder: for its state and logs.
+        control: whether it is the bare protocol rather than the product.
+    """
+
+    arm: str
+    root: Path
+    python: Path
+    environ: Mapping[str, str]
+    redis: str
+    folder: Path
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One arm's stack, or bare protocol, that serves.
+
+    Attributes:
+        address: HOST:PORT of its entrance.
+        serving: the processes that serve what is measured.
+    """
+
+    arm: str
+    address: str
+    serving: Mapping[Served, list[psutil.Process]]
+
+    def cpu_s(self, served: Served) -> float:
+        """CPU time so far of the processes that serve one kind of request.
+
+        Raises:
+            UnmeasuredError: one of them has ended.
+        """
+        try:
+            return spent_s(self.serving[served])
+        except psutil.NoSuchProcess as error:
+            raise UnmeasuredError(f"{self.arm}: a process ended under load ({error})") from error
+
+    def check(self, name: str) -> None:
+        """Ask once, and see that the answer is right.
+
+        Args:
+            name: of the benchmark, short.
+
+        Raises:
+            UnmeasuredError: it is not.
+        """
+        try:
+            wanted = asked(name, self.address)
+            status, _, body = ask(self.address, wanted.content)
+        except (OSError, LookupError) as error:
+            raise UnmeasuredError(f"{self.arm} cannot be asked: {error}") from error
+        if status != 200 or wanted.sign not in body:
+            raise UnmeasuredError(f"{self.arm} answered {status}, {body[:80]!r}")
+
+
+@contextmanager
+def standing(places: list[Place], cpus: Cpus) -> Iterator[dict[str, Stack]]:
+    """Run the stacks of a round for as long as the block takes.
+
+    They start at once on all CPUs; when all serve, each process is put on the CPU for servers.
+
+    Args:
+        places: of the arms; each has a folder of its own.
+        cpus: which CPU servers are kept to.
+
+    Raises:
+        StandingError: one does not come up; carries the last lines of its log.
+    """
+    with ExitStack() as stack:
+        starting = [(place, *_started(place, stack)) for place in places]
+        found = {}
+        for place, process, address in starting:
+            log = place.folder / "stack.log"
+            found[place.arm] = _standing(place, process, address, log)
+        for _, process, _ in starting:
+            _pin(process, cpus.server)
+        time.sleep(_SETTLE_S)  # the first heartbeats and checks of what has just started
+        yield found
+
+
+def _standing(place: Place, process: psutil.Process, address: str, log: Path) -> Stack:
+    try:
+        wait_until(lambda: answers(address), process, log, f"the stack of {place.arm}")
+        serving: Mapping[Served, list[psutil.Process]] = (
+            {"control": [process]} if place.control else _serving(process)
+        )
+    except (UnmeasuredError, psutil.Error) as error:
+        raise StandingError(place.arm, str(error)) from error
+    return Stack(place.arm, address, serving)
+
+
+def _started(place: Place, stack: ExitStack) -> tuple[psutil.Process, str]:
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    place.folder.mkdir(parents=True)
+    (place.folder / _NO_SETTINGS).touch()
+    module = (
+        ("benchmarks.peers.apps.bare", "1", address)
+        if place.control
+        else ("benchmarks.http.serve",)
+    )
+    command = Command(
+        (str(place.python), "-m", *module),
+        {**place.environ, **_settings(place, port)},
+        place.root,
+    )
+    return stack.enter_context(running(command, place.folder / "stack.log")), address
+
+
+def _settings(place: Place, port: int) -> dict[str, str]:
+    """Production's defaults, but for where it is, one worker, and patience with Redis.
+
+    On a busy machine Redis may wait for the CPU longer than a user should, which is no fault here.
+    """
+    return {
+        "ENVIRONMENT": "PROD",
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "PLAN_PORT": "",
+        "WORKERS": "1",
+        "REDIS_MANAGED": "no",
+        "REDIS_URL": place.redis,
+        "REDIS_TIMEOUT_MS": "30000",
+        "STATE_DIR": str(place.folder),
+        "WINDLASS_ENV_FILE": str(place.folder / _NO_SETTINGS),
+    }
+
+
+def _serving(supervisord: psutil.Process) -> Mapping[Served, list[psutil.Process]]:
+    """The processes that answer: workers of the application, and those of Nginx."""
+    family = tree(supervisord)
+    masters = {each.pid for each in family if _runs(each, "serve") and not _is_worker(each)}
+    workers = [each for each in family if each.ppid() in masters and _runs(each, "serve")]
+    nginx = [each for each in family if "worker process" in " ".join(each.cmdline())]
+    if not workers or not nginx:
+        raise UnmeasuredError("the stack serves, but its workers are not to be found")
+    return {"worker": workers, "nginx": nginx}
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether a process was forked from one that runs the same."""
+    parent = process.parent()
+    return parent is not None and _runs(parent, "serve")
+
+
+def _runs(process: psutil.Process, command: str) -> bool:
+    return process.cmdline()[-3:] == ["-m", "app", command]
+
+
+def _pin(process: psutil.Process, cpu: int) -> None:
+    for each in tree(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.cpu_affinity([cpu])

@@ -1,0 +1,128 @@
+"""One process of one arm: all micro benchmarks under pytest-benchmark, and what it found."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from benchmarks.peers import launch
+from benchmarks.peers.processes import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_FOLDER = "benchmarks/micro"
+_FILE = f"{_FOLDER}/bench_micro.py"
+_TIMEOUT_S = 120.0
+_REASON = re.compile(r"^(?:FAILED|ERROR) \S*\[(?P<name>[a-z-]+)\] - (?P<reason>.*)$", re.MULTILINE)
+_LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one process found.
+
+    The least is the figure that is compared. The work is the same each time, so whatever takes
+    longer was disturbed from outside; on a busy machine the median of one process differs from
+    that of the next by a fifth, the least by a few per cent.
+
+    Attributes:
+        least_s: CPU time of one repetition in the fastest round, by short name.
+        means_s: likewise the mean of all rounds.
+        failures: a sentence for each benchmark that gave nothing.
+    """
+
+    least_s: dict[str, float] = field(default_factory=dict)
+    means_s: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """How a process of an arm is started.
+
+    Attributes:
+        root: checkout of the arm.
+        python: its interpreter.
+        environ: what it has in its environment.
+        cpu: to keep to.
+        result: file that pytest-benchmark writes.
+    """
+
+    root: Path
+    python: Path
+    environ: Mapping[str, str]
+    cpu: int | None
+    result: Path
+
+
+def run(process: Process, names: Sequence[str], seconds: float) -> Found:
+    """Run micro benchmarks in a process of their own.
+
+    Args:
+        process: how to start it.
+        names: of the benchmarks, short.
+        seconds: CPU time of each, about.
+    """
+    process.result.unlink(missing_ok=True)
+    command = Command(argv(process, names, seconds), _environ(process), process.root)
+    try:
+        done = subprocess.run(
+            launch.argv(command.argv, process.cpu), env=command.whole_environ, cwd=process.root,
+            capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Found(failures=dict.fromkeys(names, f"no end within {_TIMEOUT_S:.0f} s"))
+    return read(process.result, names, f"{done.stdout}\n{done.stderr}")
+
+
+def argv(process: Process, names: Sequence[str], seconds: float) -> tuple[str, ...]:
+    """The command of pytest."""
+    return (
+        str(process.python), "-m", "pytest", "-c", f"{_FOLDER}/pytest.ini", "--rootdir", ".",
+        "-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=no",
+        "--benchmark-timer=time.process_time", f"--benchmark-json={process.result}",
+        "--benchmark-warmup=off", f"--seconds={seconds}",
+        *(f"{_FILE}::bench[{name}]" for name in names),
+    )  # fmt: skip
+
+
+def _environ(process: Process) -> dict[str, str]:
+    # Other plugins of pytest cost time to import, and some watch what the benchmarks do.
+    return {
+        **process.environ,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "COLUMNS": "400",
+    }
+
+
+def read(result: Path, names: Sequence[str], said: str) -> Found:
+    """Read what pytest-benchmark wrote.
+
+    Args:
+        result: its file.
+        names: that were asked for.
+        said: what pytest said, for the reasons of what is missing.
+    """
+    found = Found()
+    try:
+        written: dict[str, Any] = msgspec.json.decode(result.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        written = {}
+    for each in written.get("benchmarks", []):
+        name = each["params"]["name"]
+        least, mean = float(each["stats"]["min"]), float(each["stats"]["mean"])
+        if least > 0 and not each.get("has_error"):
+            found.least_s[name], found.means_s[name] = least, mean
+    reasons = {match["name"]: match["reason"] for match in _REASON.finditer(said)}
+    last = " / ".join(said.strip().splitlines()[-_LAST_LINES:])
+    for name in names:
+        if name not in found.least_s:
+            found.failures[name] = reasons.get(name, last or "it said nothing")
+    return found

@@ -1,0 +1,344 @@
+"""The two revisions side by side, and what a round reads of its processes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import psutil
+import pytest
+
+from benchmarks.calibration import rules
+from benchmarks.calibration.busy import busy
+from benchmarks.calibration.injections import INJECTIONS, inject
+from benchmarks.calibration.summary import rate
+from benchmarks.gate import arms, declaration, instructions, suspects
+from benchmarks.gate.arms import GateError, prepared
+from benchmarks.http import cpu
+from benchmarks.http.sender import sender
+from benchmarks.micro import arms as micro_arms
+from benchmarks.micro.work import PIECES, make
+from benchmarks.peers.generator import Load
+from benchmarks.peers.session import UnmeasuredError
+from tests.gate_records import DECLARED, record
+from tests.support import ROOT, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_GIT = shutil.which("git") or "git"
+ONE = '[[benchmark]]\nname = "micro/one"\ntitle = "one"\n'
+TWO = ONE.replace("one", "two")
+
+
+class Repository:
+    """A small repository with the files that a gate looks at."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+        self.git("init", "-q", "-b", "main")
+        for name in ("requirements.txt", "requirements-dev.txt"):
+            (root / name).write_text("tornado==6.5.4\n")
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        done = subprocess.run(
+            (_GIT, "-C", str(self.root), *identity, *arguments),
+            capture_output=True, text=True, check=True, timeout=30,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def commit(self, files: dict[str, str], subject: str = "change") -> str:
+        for name, text in files.items():
+            file = self.root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "-q", "-m", subject)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repository")
+
+
+def quiet(_text: str) -> None:
+    """Say nothing."""
+
+
+DECLARED_AT = str(declaration.FILE.relative_to(ROOT))
+
+
+def test_arms_have_their_own_product_and_one_benchmark_source(repository: Repository) -> None:
+    base = repository.commit({DECLARED_AT: ONE, "app/x.py": "old", "benchmarks/b.py": "old",
+                              "benchmarks/gone.py": "old", "tests/data/d": "old"})  # fmt: skip
+    repository.git("rm", "-q", "benchmarks/gone.py")
+    head = repository.commit({DECLARED_AT: TWO, "app/x.py": "new", "benchmarks/b.py": "new",
+                              "tests/data/d": "new"})  # fmt: skip
+    with prepared(base, "main", quiet, repository.root) as found:
+        assert (found.base.commit, found.head.commit) == (base, head)
+        assert (found.base.root / "app/x.py").read_text() == "old"
+        assert (found.head.root / "app/x.py").read_text() == "new"
+        for arm in (found.base, found.head):
+            assert (arm.root / "benchmarks/b.py").read_text() == "new"
+            assert (arm.root / "tests/data/d").read_text() == "new"
+            assert not (arm.root / "benchmarks/gone.py").exists()
+        assert len(str(found.base.root)) == len(str(found.head.root))
+        assert found.base_names == {"micro/one"}
+        assert found.declared.names() == {"micro/two"}
+        assert (found.of("A2"), found.of("B1")) == (found.base, found.head)
+        folder = found.base.root.parent
+    assert not folder.exists()
+    assert len(repository.git("worktree", "list").splitlines()) == 1
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_checkouts_are_taken_away_after_an_error(repository: Repository) -> None:
+    repository.commit({DECLARED_AT: ONE})
+    with pytest.raises(ZeroDivisionError), prepared("main", "main", quiet, repository.root):
+        raise ZeroDivisionError
+    assert len(repository.git("worktree", "list").splitlines()) == 1
+
+
+def test_base_that_is_older_than_the_gate_declares_nothing(repository: Repository) -> None:
+    base = repository.commit({"app/x.py": "old"})
+    repository.commit({DECLARED_AT: ONE})
+    with prepared(base, "main", quiet, repository.root) as found:
+        assert found.base_names == set()
+
+
+def test_revision_that_is_not_there_is_named(repository: Repository) -> None:
+    repository.commit({DECLARED_AT: ONE})
+    with (
+        pytest.raises(GateError, match="'nowhere' names no commit"),
+        prepared("nowhere", "main", quiet, repository.root),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("text", [None, "[[benchmark]]\n", "no = toml = at all"])
+def test_head_without_a_good_declaration_is_refused(
+    repository: Repository, text: str | None
+) -> None:
+    repository.commit({DECLARED_AT: text} if text is not None else {"app/x.py": ""})
+    with (
+        pytest.raises(GateError, match=r"declared\.toml"),
+        prepared("main", "main", quiet, repository.root),
+    ):
+        pass
+
+
+def test_base_of_another_lock_gets_an_environment_of_its_own(repository: Repository) -> None:
+    made = '#!/bin/sh\nmkdir -p .venv/bin && ln -s "$(command -v true)" .venv/bin/python\n'
+    base = repository.commit({DECLARED_AT: ONE, "run": made})
+    (repository.root / "run").chmod(0o755)
+    base = repository.commit({"requirements.txt": "tornado==6.5.3\n"})
+    repository.commit({"requirements.txt": "tornado==6.5.4\n"})
+    with prepared(base, "main", quiet, repository.root) as found:
+        assert found.base.python == found.base.root / ".venv/bin/python"
+        assert str(found.head.python) == sys.executable
+
+
+def test_environment_that_cannot_be_made_is_told(repository: Repository) -> None:
+    base = repository.commit({DECLARED_AT: ONE, "run": "#!/bin/sh\necho no index >&2; exit 1\n"})
+    (repository.root / "run").chmod(0o755)
+    base = repository.commit({"requirements.txt": "tornado==6.5.3\n"})
+    repository.commit({"requirements.txt": "tornado==6.5.4\n"})
+    with (
+        pytest.raises(GateError, match="no index"),
+        prepared(base, "main", quiet, repository.root),
+    ):
+        pass
+
+
+def test_suspects_are_commits_that_touch_what_is_covered(repository: Repository) -> None:
+    base = repository.commit({"app/a.py": "1"})
+    for number in range(10):
+        repository.commit({"app/a.py": f"{number} more"}, f"change a, {number}")
+    repository.commit({"docs/a": "1"}, "write")
+    found = suspects.between(base, "main", ["app"], repository.root)
+    assert [line.partition(" ")[2] for line in found[:2]] == ["change a, 9", "change a, 8"]
+    assert found[-1] == "and 2 more"
+    assert suspects.between(base, "main", ["docs"], repository.root)[0].endswith(" write")
+    assert suspects.between("nowhere", "main", ["docs"], repository.root) == []
+
+
+# ---- micro
+
+
+def test_every_declared_micro_benchmark_has_its_work_and_no_other_has() -> None:
+    assert set(PIECES) == {each.short for each in declaration.ours().of_kind("micro")}
+
+
+@pytest.mark.parametrize("name", list(PIECES))
+def test_work_can_be_repeated(name: str) -> None:
+    work = make(name)
+    for _ in range(20):
+        work()
+
+
+def test_result_of_pytest_benchmark_is_read(tmp_path: Path) -> None:
+    stats = {"min": 1.0, "mean": 2.0, "median": 1.5}
+    written = {"benchmarks": [{"params": {"name": "json"}, "stats": stats}]}
+    result = tmp_path / "result.json"
+    result.write_bytes(msgspec.json.encode(written))
+    said = "FAILED benchmarks/micro/bench_micro.py::bench[parse] - ImportError: no name\n1 failed"
+    found = micro_arms.read(result, ["json", "parse", "respond"], said)
+    assert (found.least_s, found.means_s) == ({"json": 1.0}, {"json": 2.0})
+    assert found.failures["parse"] == "ImportError: no name"
+    assert "1 failed" in found.failures["respond"]
+
+
+def test_process_that_writes_nothing_fails_every_benchmark(tmp_path: Path) -> None:
+    found = micro_arms.read(tmp_path / "none", ["json"], "")
+    assert found.failures == {"json": "it said nothing"}
+
+
+# ---- http
+
+
+def test_cpu_time_of_a_process_and_what_is_below_it() -> None:
+    """Both burn; a sum that forgets children would see half."""
+    program = (
+        "import os, time\n"
+        "child = os.fork()\n"
+        "while time.process_time() < 0.3: pass\n"
+        "print(child, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen((sys.executable, "-c", program), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        try:
+            assert cpu.spent_s([psutil.Process(process.pid)]) >= 0.6
+        finally:
+            process.kill()
+            psutil.Process(max(int(line) for line in lines)).kill()
+
+
+def test_sender_sends_one_load_after_the_other_and_ends() -> None:
+    port = free_port()
+    command = (sys.executable, "-m", "benchmarks.peers.apps.bare", "1", f"127.0.0.1:{port}")
+    with subprocess.Popen(command, cwd=ROOT) as server:
+        try:
+            load = Load(
+                addresses=[f"127.0.0.1:{port}"], connections=2, seconds=0.2,
+                request=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            )  # fmt: skip
+            with sender(None) as sent:
+                for _ in range(100):
+                    found = sent.send(load)
+                    if found.answered:
+                        break
+                again = sent.send(msgspec.structs.replace(load, rate_hz=200.0))
+        finally:
+            server.terminate()
+    assert found.answered > 0
+    assert found.errors == {}
+    assert 30 <= len(again.latencies_s) <= 40
+
+
+def test_sender_that_dies_is_told() -> None:
+    load = Load(addresses=["127.0.0.1:1"], request=b"", connections=1, seconds=0.1)
+    with sender(None) as sent:
+        sent._process.kill()
+        with pytest.raises(UnmeasuredError, match="load generator"):
+            sent.send(load)
+
+
+# ---- the second witness
+
+
+def test_counts_of_callgrind_are_read_part_by_part(tmp_path: Path) -> None:
+    for number, count in enumerate((999, 100, 250), 1):
+        (tmp_path / f"out.{number}").write_text(f"events: Ir\nfn=main\nsummary: {count}\n")
+    assert instructions.read(tmp_path, ["micro/a", "micro/b"]) == {"micro/a": 10, "micro/b": 25}
+
+
+def test_parts_that_are_missing_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out.1").write_text("summary: 1\n")
+    (tmp_path / "said").write_text("valgrind: no such tool\n")
+    with pytest.raises(ValueError, match="no such tool"):
+        instructions.read(tmp_path, ["micro/a"])
+
+
+def test_machine_without_valgrind_is_told(tmp_path: Path) -> None:
+    found = instructions.count(_no_arms(tmp_path), ["micro/json"], search_path=str(tmp_path))
+    assert "no valgrind" in found.why_not
+    assert found.ratio("micro/json") is None
+
+
+def _no_arms(folder: Path) -> arms.Arms:
+    arm = arms.Arm("base", "b", folder, folder)
+    return arms.Arms(arm, arm, DECLARED, set(), folder)
+
+
+# ---- calibration
+
+
+@pytest.mark.parametrize("name", list(INJECTIONS))
+def test_injection_leaves_code_that_compiles_and_does_what_it_did(
+    name: str, tmp_path: Path
+) -> None:
+    injection = INJECTIONS[name]
+    file = tmp_path / injection.file
+    file.parent.mkdir(parents=True)
+    file.write_text((ROOT / injection.file).read_text())
+    inject(injection, tmp_path, {injection.of: 0.001})
+    text = file.read_text()
+    compile(text, injection.file, "exec")
+    assert text.startswith((ROOT / injection.file).read_text())
+    assert injection.concerned.isdisjoint(injection.beside)
+    assert injection.benchmarks <= declaration.ours().names()
+
+
+def test_injection_without_a_level_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="micro/dispatch cpu"):
+        inject(INJECTIONS["cpu 10%"], tmp_path, {})
+
+
+def test_other_rules_say_what_they_say() -> None:
+    metrics = DECLARED.metrics()
+    large = rules.red(record({"micro/one cpu": 1.5}), metrics)
+    assert all("micro/one cpu" in found for found in large.values())
+    small = rules.red(record({"micro/one cpu": 1.04}), metrics)
+    assert "micro/one cpu" in small["2 %"]
+    assert small["asv"] == []
+    assert all("control" not in name for found in large.values() for name in found)
+
+
+def test_rates_have_exact_intervals() -> None:
+    assert rate(29, 29) == "29 of 29 (88.1% to 100.0%)"
+    assert rate(0, 60).startswith("0 of 60 (0.0% to 6.0%)")
+    assert rate(0, 0) == "no runs"
+
+
+def test_busy_process_ends_with_its_block() -> None:
+    with busy(0) as pid:
+        process = psutil.Process(pid)
+        assert process.is_running()
+    assert not process.is_running()
+
+
+@pytest.mark.parametrize("command", ["gate", "calibrate"])
+def test_commands_are_listed(command: str, run_bench: Callable[..., str]) -> None:
+    assert command in run_bench("--help")
+    assert "Exit codes" in run_bench(command, "--help")
+
+
+@pytest.fixture
+def run_bench() -> Callable[..., str]:
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            (sys.executable, "-m", "benchmarks", *arguments),
+            capture_output=True, text=True, check=True, timeout=60, cwd=ROOT,
+        )  # fmt: skip
+        return done.stdout
+
+    return run

@@ -1,0 +1,254 @@
+"""Reports: what a reader is told, in Markdown, HTML and JSON; and the history behind them."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.gate import history, looks
+from benchmarks.gate.accepted import Accepted
+from benchmarks.gate.command import command
+from benchmarks.gate.history import Change, Entry, HistoryError
+from benchmarks.gate.instructions import Counts
+from benchmarks.gate.judging import judge
+from benchmarks.gate.markdown import markdown
+from benchmarks.gate.page import page
+from benchmarks.gate.report import Kept, Report, figure, percent, ratio, summary
+from benchmarks.gate.rounds import Failure
+from benchmarks.gate.verdicts import Outcome
+from benchmarks.machine import Machine
+from tests.gate_records import DECLARED, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.gate.rounds import Record
+
+MACHINE = Machine(
+    "2026-05-01 12:00 UTC", "a processor", 2, 4.0, "Linux", "CPython 3.11", {}, "c" * 40
+)
+
+
+def report(found: Record, **more: object) -> Report:
+    judgement = judge(found, DECLARED, Accepted(), looks.FULL)
+    made: dict[str, object] = {
+        "record": found, "judgement": judgement, "declared": DECLARED, "machine": MACHINE,
+        "minutes": 9.5, **more,
+    }  # fmt: skip
+    return Report(**made)  # type: ignore[arg-type]
+
+
+def slower() -> Report:
+    return report(
+        record({"micro/one cpu": 1.12}),
+        suspects={"micro/one": ["abc1234 Calculate <twice>"]},
+        counts=Counts("valgrind", {"micro/one": 1000.0}, {"micro/one": 1118.0}),
+    )
+
+
+# ---- forms
+
+
+def test_summary_names_what_got_slower_and_by_how_much() -> None:
+    assert re.fullmatch(r"Slower: micro/one cpu by 1[123]\.\d%\.", summary(slower()))
+
+
+def test_markdown_tells_size_interval_suspects_and_the_second_witness() -> None:
+    text = markdown(slower())
+    assert text.startswith("# Benchmarks: FAIL\n")
+    assert re.search(r"\*\*micro/one cpu\*\*: 1\d\.\d% slower, between \d+\.\d% and \d+\.\d%", text)
+    assert "suspect: abc1234 Calculate <twice>" in text
+    assert re.search(r"\| micro/one cpu \| FAIL \|.*\| 1\.118 \|", text)
+    assert "A revision beside itself: 0 of 10 comparisons" in text
+
+
+def test_markdown_of_what_is_not_decided_names_what_would_have_been_seen() -> None:
+    text = markdown(report(record({"micro/one cpu": 1.03}, noise={"micro/one cpu": 0.03})))
+    assert re.search(r"micro/one cpu: .* a slowdown of \d+\.\d% would have been seen", text)
+
+
+def test_markdown_of_errors_lists_them_first() -> None:
+    made = record()
+    failed = msgspec.structs.replace(made, failures=[Failure("micro/one", "head", "ouch")])
+    text = markdown(report(failed))
+    assert text.index("micro/one failed on the head: ouch") < text.index("Every metric")
+
+
+def test_page_needs_nothing_from_elsewhere_and_escapes() -> None:
+    text = page(slower()).decode()
+    assert text.count("<svg") == 2
+    assert "Calculate &lt;twice&gt;" in text
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", text.replace("xlink:href", "href"))
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert "Benchmarks: FAIL" in text
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        record(rounds=0),
+        record(rounds=3),
+        record(rounds=20, noise={"micro/one cpu": 0.5}),
+        record({"micro/control cpu": 1.5}),
+    ],
+    ids=["none", "few", "noisy", "invalid"],
+)
+def test_every_outcome_can_be_told_in_every_form(made: Record) -> None:
+    found = report(made)
+    assert str(found.judgement.outcome) in markdown(found)
+    assert str(found.judgement.outcome) in page(found).decode()
+    assert msgspec.json.decode(found.json())["outcome"] == str(found.judgement.outcome)
+
+
+def test_equal_records_give_equal_pages() -> None:
+    assert page(slower()) == page(slower())
+
+
+def test_json_has_all_that_is_needed_to_judge_again() -> None:
+    made = slower()
+    kept = msgspec.json.decode(made.json(), type=Kept)
+    assert kept.record == made.record
+    assert judge(kept.record, DECLARED, Accepted(), looks.FULL).outcome is Outcome.FAIL
+    assert msgspec.json.decode(made.json())["exit_code"] == 1
+
+
+def test_replay_judges_a_kept_report_and_exits_by_its_outcome(tmp_path: Path) -> None:
+    made = report(_renamed(record({"micro/one cpu": 1.12})))
+    kept = tmp_path / "report.json"
+    kept.write_bytes(made.json())
+    arguments = ["--replay", str(kept), "--output", str(tmp_path / "again")]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == Outcome.FAIL.exit_code, done.output
+    assert "Slower: micro/json cpu" in done.output
+    assert (tmp_path / "again" / "report.html").stat().st_size > 10_000
+
+
+def _renamed(made: Record) -> Record:
+    """The same rounds under names that this checkout declares."""
+    names = {"micro/one": "micro/json", "micro/two": "micro/dispatch", "http/page": "http/home"}
+    rounds = []
+    for each in made.rounds:
+        figures = {}
+        for metric, of in each.figures.items():
+            name, _, what = metric.partition(" ")
+            figures[f"{names.get(name, name)} {what}"] = of
+        rounds.append(msgspec.structs.replace(each, figures=figures))
+    return msgspec.structs.replace(made, rounds=rounds)
+
+
+def test_figures_are_told_in_the_unit_in_which_they_are_read() -> None:
+    assert figure(1.234e-5, "s") == "12.3 µs"
+    assert figure(0.25, "s") == "250 ms"
+    assert figure(12345.6, "1/s") == "12,346/s"
+    assert ratio(math.log(1.1)) == "1.100"
+    assert (ratio(-math.inf), ratio(math.inf)) == ("0", "∞")
+    assert percent(math.log(1.034)) == "3.4%"
+    assert percent(math.inf) == "no size"
+
+
+# ---- history
+
+
+def entries(levels: list[float]) -> list[Entry]:
+    rng = random.Random(1)
+    return [
+        Entry(
+            at=f"2026-05-{n + 1:02}", commit=f"{n:040}", base=f"{n - 1:040}", fingerprint="f",
+            environment={}, outcome="PASS",
+            levels={
+                "micro/one cpu": level * rng.gauss(1, 0.005),
+                "micro/control cpu": 1.0,
+            },
+            ratios={}, self_tests=10, moved=0,
+        )
+        for n, level in enumerate(levels)
+    ]  # fmt: skip
+
+
+def test_entry_has_levels_ratios_and_a_fingerprint(tmp_path: Path) -> None:
+    made = slower()
+    added = history.entry(made.record, made.judgement, DECLARED, MACHINE)
+    assert added.ratios["micro/one cpu"] == pytest.approx(1.12, abs=0.02)
+    assert added.levels["micro/one cpu"] == pytest.approx(0.00112, abs=0.00003)
+    assert added.outcome == "FAIL"
+    file = tmp_path / "history.jsonl"
+    assert history.read(file) == []
+    history.append(file, added)
+    history.append(file, added)
+    assert history.read(file) == [added, added]
+
+
+def test_history_that_cannot_be_used_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text("no json\n")
+    done = CliRunner().invoke(command, ["--base", "HEAD", "--history", str(file)])
+    assert done.exit_code == 3
+    assert "line 1" in done.output
+    if find_spec("ruptures") is None:
+        with pytest.raises(HistoryError, match="ruptures"):
+            history.check(tmp_path / "none")
+
+
+def test_broken_line_of_a_history_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text("{}\n")
+    with pytest.raises(HistoryError, match="line 1"):
+        history.read(file)
+
+
+def test_fingerprint_tells_machines_apart() -> None:
+    one = history.fingerprint(history.environment_of(MACHINE))
+    faster = Machine("", "another", 2, 4.0, "Linux", "CPython 3.11", {}, "")
+    later = Machine("2027", "a processor", 2, 4.0, "Linux", "CPython 3.11", {}, "another commit")
+    assert history.fingerprint(history.environment_of(faster)) != one
+    assert history.fingerprint(history.environment_of(later)) == one
+
+
+def test_only_valid_gates_of_one_environment_are_compared() -> None:
+    here, there = entries([1.0, 1.0]), entries([2.0])
+    other = [msgspec.structs.replace(e, fingerprint="g") for e in there]
+    invalid = [msgspec.structs.replace(e, outcome="INVALID") for e in here]
+    assert history.comparable([*other, *invalid, *here]) == here
+    assert history.comparable([]) == []
+
+
+def test_levels_are_those_beside_the_control() -> None:
+    (metric,) = [m for m in DECLARED.metrics() if m.name == "micro/one cpu"]
+    one = entries([1.0])[0]
+    slow_day = msgspec.structs.replace(one, levels={n: 3 * x for n, x in one.levels.items()})
+    assert history.series([one, slow_day], metric, DECLARED)[0] == pytest.approx(
+        history.series([one, slow_day], metric, DECLARED)[1]
+    )
+    (page_rate,) = [m for m in DECLARED.metrics() if m.name == "http/page throughput"]
+    assert history.series([one], page_rate, DECLARED) == [None]
+
+
+def test_change_of_level_is_found_where_it_is() -> None:
+    pytest.importorskip("ruptures")
+    found = history.changes(entries([1.0] * 10 + [1.1] * 10), DECLARED)
+    assert [(each.metric, each.commit) for each in found] == [("micro/one cpu", f"{10:040}")]
+    assert found[0].ratio == pytest.approx(1.1, abs=0.01)
+    assert history.changes(entries([1.0] * 20), DECLARED) == []
+    assert history.changes(entries([1.0] * 3 + [2.0] * 3), DECLARED) == [], "too few to say"
+
+
+def test_page_draws_a_history_and_its_changes() -> None:
+    of = entries([1.0] * 6 + [1.2] * 6)
+    change = Change("micro/one cpu", f"{6:040}", "2026-05-07", 1.2)
+    text = page(report(record(), history=of, changes=[change], entries=of)).decode()
+    assert text.count("<svg") == 3
+    assert "1.200 of what it was" in text
+    assert "0 of 120 comparisons" in text
+
+
+def test_gate_without_a_base_is_wrong_usage() -> None:
+    done = CliRunner().invoke(command, [])
+    assert done.exit_code == 2
+    assert "--base" in done.output
