@@ -34,6 +34,8 @@ SIGNALS = (
 )  # fmt: skip
 """What a master listens to; blocked around a fork and an `exec`."""
 LONG_SERVICE_S = 5.0
+BRIEF_SERVICE_S = 1.0
+_MOST_DOUBLINGS = 10
 MAX_BACKOFF_S = 5.0
 KILL_GRACE_S = 1.0
 ABORT_GRACE_S = 1.0
@@ -207,16 +209,16 @@ class Crew:
         """
         child = loss.child
         slot = self._state.slots[child.slot]
+        was_ready = child.state in {"ready", "blocked"}
+        lived_s = time.monotonic() - child.forked_at
         slot.last_exit = loss.how
         if counts:
             slot.restarts += 1
-            long_service = time.monotonic() - child.forked_at >= LONG_SERVICE_S
-            has_served = child.state in {"ready", "blocked"} and long_service
+            has_served = was_ready and lived_s >= LONG_SERVICE_S
             slot.failures = 0 if has_served else slot.failures + 1
         if not any(c.slot == child.slot and c.state in _SERVING for c in self._state.children):
-            late = slot.failures - 1
-            backoff = min(0.1 * 2**late, MAX_BACKOFF_S) if late > 0 else 0.0
-            slot.respawn_at = time.monotonic() + backoff
+            pause_s = pause_before_fork_s(slot.failures, lived_s if was_ready else 0.0)
+            slot.respawn_at = time.monotonic() + pause_s
 
     def _reap(self) -> Iterator[Loss]:
         for child in list(self._state.children):
@@ -308,6 +310,19 @@ class Crew:
         if self._options.heartbeat_timeout_s and self._pulses:
             times.append(self._next_look)
         return min((at for at in times if at is not None), default=None)
+
+
+def pause_before_fork_s(failures: int, served_s: float) -> float:
+    """Seconds until a slot is served anew after its worker ended unasked.
+
+    Args:
+        failures: how many in a row have ended before they had served for long.
+        served_s: how long the last of them lived, 0 if it never became ready. One that has served
+            for a second is replaced at once: a fork a second does not hurt.
+    """
+    if failures < 2 or served_s >= BRIEF_SERVICE_S:
+        return 0.0
+    return min(0.1 * 2 ** min(failures - 1, _MOST_DOUBLINGS), MAX_BACKOFF_S)
 
 
 def tell(child: Child, number: signal.Signals) -> None:
