@@ -322,7 +322,8 @@ def pause_before_fork_s(failures: int, served_s: float) -> float:
     """
     if failures < 2 or served_s >= BRIEF_SERVICE_S:
         return 0.0
-    return min(0.1 * 2 ** min(failures - 1, _MOST_DOUBLINGS), MAX_BACKOFF_S)
+    doubled: int = 2 ** min(failures - 1, _MOST_DOUBLINGS)
+    return min(0.1 * doubled, MAX_BACKOFF_S)
 
 
 def tell(child: Child, number: signal.Signals) -> None:
