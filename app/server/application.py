@@ -172,30 +172,33 @@ class _Arrival(HTTPMessageDelegate):
 
 
 class _Call(HTTPMessageDelegate):
-    """A request on its way to a handler that takes its body whole."""
+    """A request on its way to a handler that takes its body whole.
 
-    __slots__ = ("_application", "_body", "_handler_class", "_options", "_request")
+    Attributes are those of Tornado's own delegate.
+    """
+
+    __slots__ = ("_body", "application", "handler_class", "handler_kwargs", "request")
 
     def __init__(
         self,
         application: Application,
         request: HTTPServerRequest,
         handler_class: type[web.RequestHandler],
-        options: dict[str, Any],
+        handler_kwargs: dict[str, Any],
     ) -> None:
-        self._application = application
-        self._request = request
-        self._handler_class = handler_class
-        self._options = options
+        self.application = application
+        self.request = request
+        self.handler_class = handler_class
+        self.handler_kwargs = handler_kwargs
         self._body = bytearray()
 
     def data_received(self, chunk: bytes) -> None:
         self._body += chunk
 
     def finish(self) -> None:
-        application, request = self._application, self._request
+        application, request = self.application, self.request
         request.body = bytes(self._body)
-        handler = self._handler_class(application, request, **self._options)
+        handler = self.handler_class(application, request, **self.handler_kwargs)
         transforms = [transform(request) for transform in application.transforms]
         running = asyncio.get_running_loop().create_task(handler._execute(transforms))  # noqa: SLF001
         running.add_done_callback(_raise_again)
