@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RATE_HZ = 150.0
 _START_TIMEOUT_S = 4
 _PATIENCE_S = 60.0
+_LOG_WITHIN_S = 5.0
 _SERVING = "app/serving.py"
 _READY = "            context.notify_ready()\n"
 
@@ -99,6 +101,8 @@ def _try(stack: Site, bad: Bad, turn: str) -> list[Verdict]:
     except TimeoutError as error:
         return [Verdict(f"{bad.name}{turn}: is refused", str(error), kept=False)]
     told = stack.master.reload
+    with contextlib.suppress(TimeoutError):  # lines reach the file by way of supervisord
+        wait_for(lambda: bad.logged in stack.log("web")[logged:], _LOG_WITHIN_S, "the log")
     log = stack.log("web")[logged:]
     after = {child.pid for child in stack.ready().values()}
     kept = (told.startswith("failed") and bad.words in told and bad.logged in log
