@@ -69,7 +69,57 @@ class Context:
             click.echo(click.style("windlass: ", dim=True) + text, err=True, color=_color())
 
 
+class _Commands(click.Group):
+    """The commands of this module, and those of the servers, imported when they are asked for.
+
+    `status`, `logs` and `plan` are of the stack here, and of an environment where one is named.
+    """
+
+    _OF_SERVERS = ("deploy", "rollback", "releases", "audit", "approve", "lock", "unlock",
+                   "maintenance", "gc", "exec", "diff", "setup")  # fmt: skip
+    _OF_BOTH = ("status", "logs", "plan")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *self._OF_SERVERS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "host":
+            from app.release.host.commands import group
+
+            return group
+        if cmd_name in self._OF_SERVERS:
+            from app.release.commands import COMMANDS
+
+            return COMMANDS[cmd_name]
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in self._OF_BOTH and _names_environment(name, args[1:]):
+            from app.release.commands import COMMANDS
+
+            return name, COMMANDS[name], args[1:]
+        return super().resolve_command(ctx, args)
+
+
+def _names_environment(command: str, words: list[str]) -> bool:
+    """Whether the first word that is no option is an environment rather than a program or file."""
+    programs = {"web", "nginx", "redis", "supervisord"}
+    options_with_value = {"-n", "--lines"}
+    plain = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if not (word.startswith("-") or before in options_with_value)
+    ]
+    if not plain or plain[0] in programs or "/" in plain[0]:
+        return False
+    return not (command == "plan" and Path(plain[0]).exists())
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Settings are environment variables and a .env file: windlass config --help.",
 )
@@ -89,6 +139,9 @@ def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
       windlass logs -f    what it says
       windlass reload     new code or settings, without a gap
       windlass down       stop it
+      windlass deploy ENV          a release to servers
+      windlass status ENV          what each of them runs
+      windlass rollback ENV        back to a release before
     """  # noqa: D301 - \\b is how click is told to leave the lines as they are
     ctx.obj = Context(Sources(os.environ, _env_file(env_file)), quiet)
 
@@ -298,6 +351,18 @@ def config_command(context: Context, *, as_json: bool) -> None:
 
 
 @cli.command(hidden=True)
+@click.argument("folder", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.pass_obj
+def render(context: Context, folder: Path) -> None:
+    """Render the configuration of supervisord and Nginx into FOLDER; nothing else is touched."""
+    from dataclasses import replace
+
+    from app.stack import render as rendering
+
+    rendering.write(replace(_plan(context, context.settings()), output=folder.absolute()))
+
+
+@cli.command(hidden=True)
 @click.pass_obj
 def serve(context: Context) -> None:
     """Run the master and its workers; what supervisord runs."""
@@ -428,7 +493,9 @@ def _plan(context: Context, settings: Settings) -> Plan:
     static = plan.StaticFiles(
         assets.files, assets.address("windlass.css"), STATIC_FOLDER / "favicon.svg"
     )
-    return plan.make(settings, static, os.environ.get("PATH", os.defpath), context.say)
+    profile = os.environ.get("WINDLASS_PROFILE")
+    search_path = os.environ.get("PATH", os.defpath)
+    return plan.make(settings, static, search_path, context.say, Path(profile) if profile else None)
 
 
 def _plan_of_new_code(context: Context, settings: Settings) -> Plan:

@@ -1,0 +1,434 @@
+"""The commands that act on the servers of deploy.toml; `app.cli` mounts them when one is asked for.
+
+Exit codes as everywhere: 0 done, 1 not (and the last line says what every host runs), 78 a wrong
+deploy.toml. What was asked for and would be the wrong thing is refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from app.errors import ReleaseError
+from app.release import announcing, deploy, display, preview, setup, statements
+from app.release import messages as m
+from app.release.announcing import News
+from app.release.deploy import Change
+from app.release.fleet import end, under_lease
+from app.release.operator import Operator, operating
+from app.release.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from app.config import Sources
+    from app.release.deploy import Outcome
+
+_CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default="deploy.toml",
+    show_default=True, envvar="WINDLASS_DEPLOY", help="The environments and their hosts.",
+)  # fmt: skip
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+_RELEASE = click.option(
+    "--release", "path", help="Store path of the release.  [default: build .#release]"
+)
+
+
+class _Caller(Protocol):
+    """What of the command line's context is used here."""
+
+    @property
+    def sources(self) -> Sources: ...
+
+    def say(self, text: str) -> None: ...
+
+
+@contextmanager
+def _operating(config: Path, name: str) -> Iterator[Operator]:
+    caller: _Caller = click.get_current_context().obj
+    with operating(config, name, caller.sources.environ) as operator:
+        yield operator
+
+
+def _progress(*, as_json: bool) -> Progress:
+    return Progress(display.as_json if as_json else display.for_people)
+
+
+# ---- deploy and rollback
+
+
+@click.command("deploy")
+@click.argument("environment")
+@_RELEASE
+@click.option("--reason", default="", help="Why; goes to the audit log and to who is notified.")
+@_CONFIG
+@_JSON
+def deploy_command(
+    environment: str, path: str | None, reason: str, config: Path, *, as_json: bool
+) -> None:
+    """Bring a release to every host of ENVIRONMENT, or leave every host where it was.
+
+    Copy, check, switch by batches, probe, watch real traffic, confirm. A host that is not confirmed
+    goes back by itself, whatever happens to this command.
+    """
+    progress = _progress(as_json=as_json)
+    with _operating(config, environment) as operator:
+        if path is None:
+            path = _verified_or_built(operator, progress)
+        operator.require_whole(path)
+        _require_verified(operator, config, path)
+        with progress.step("sign"):
+            release = operator.sign(path)
+        change = Change(operator.new_deploy(), path, operator.by, reason, release)
+        _run(operator, change, progress, as_json=as_json)
+
+
+@click.command("rollback")
+@click.argument("environment")
+@click.argument("release", required=False)
+@click.option("--reason", default="rollback", help="Why; goes to the audit log.")
+@_CONFIG
+@_JSON
+def rollback_command(
+    environment: str, release: str | None, reason: str, config: Path, *, as_json: bool
+) -> None:
+    """Return every host of ENVIRONMENT to RELEASE, which was confirmed there before.
+
+    RELEASE is a store path, or a release's name or commit. Without it, the candidates are named.
+    """
+    progress = _progress(as_json=as_json)
+    with _operating(config, environment) as operator:
+        candidates = operator.candidates()
+        if release is None:
+            display.candidates(list(candidates.values()), as_json=as_json)
+            return
+        path = _chosen(candidates, release)
+        change = Change(operator.new_deploy(), path, operator.by, reason, None, is_rollback=True)
+        _run(operator, change, progress, as_json=as_json)
+
+
+def _run(operator: Operator, change: Change, progress: Progress, *, as_json: bool) -> None:
+    """Carry a change out, tell everybody, and end with the truth."""
+    _tell(operator, change, progress, "started")
+    begun = time.monotonic()
+    outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
+    event = "succeeded" if not outcome.fault else "failed"
+    if outcome.fault and outcome.was_switched:
+        event = "rolled-back"
+    _tell(operator, change, progress, event, outcome)
+    display.outcome(
+        outcome, change, operator.environment.name, time.monotonic() - begun, as_json=as_json
+    )
+    if outcome.fault or not outcome.all_as_wanted:
+        sys.exit(1)
+
+
+def _tell(
+    operator: Operator, change: Change, progress: Progress, event: str,
+    outcome: Outcome | None = None,
+) -> None:  # fmt: skip
+    caller: _Caller = click.get_current_context().obj
+    everybody = operator.environment.notify
+    if not everybody:
+        return
+    news = News(
+        event, operator.environment.name, change.path, change.by, change.deploy,
+        outcome.fault if outcome else change.reason,
+        [], outcome.hosts if outcome else {},
+    )  # fmt: skip
+    announcing.announce(
+        everybody, news, caller.sources.environ, lambda text: progress.say("notify", text)
+    )
+
+
+def _verified_or_built(operator: Operator, progress: Progress) -> str:
+    if operator.environment.requires:
+        raise ReleaseError(
+            f"{operator.environment.name} takes what {operator.environment.requires} has verified: "
+            f"name it with --release; windlass releases {operator.environment.requires} lists them"
+        )
+    with progress.step("build"):
+        return operator.build()
+
+
+def _require_verified(operator: Operator, config: Path, path: str) -> None:
+    if operator.environment.requires:
+        with _operating(config, operator.environment.requires) as before:
+            found = before.ask_all("status", m.Nothing(), m.HostStatus)
+        operator.require_verified(found, path)
+
+
+def _chosen(candidates: dict[str, m.Confirmed], release: str) -> str:
+    """The one candidate that `release` names.
+
+    Raises:
+        ReleaseError: none does, or more than one.
+    """
+    found = [
+        path
+        for path, one in candidates.items()
+        if release in {path, one.name} or (len(release) >= 4 and one.commit.startswith(release))
+    ]
+    if len(found) == 1:
+        return found[0]
+    there = "\n".join(f"  {path}  {one.name}" for path, one in candidates.items()) or "  none"
+    what = "names no release" if not found else "names more than one release"
+    raise ReleaseError(
+        f"{release} {what} that every host was confirmed with and still has. There are:\n{there}"
+    )
+
+
+# ---- what is asked
+
+
+@click.command("status")
+@click.argument("environment")
+@_CONFIG
+@_JSON
+def status_command(environment: str, config: Path, *, as_json: bool) -> None:
+    """Show what every host of ENVIRONMENT runs, since when, and whether it is healthy."""
+    with _operating(config, environment) as operator:
+        found = operator.try_all("status", m.Nothing(), m.HostStatus)
+    display.status(environment, found, as_json=as_json)
+    if not all(isinstance(one, m.HostStatus) and not one.fault for one in found.values()):
+        sys.exit(1)
+
+
+@click.command("releases")
+@click.argument("environment")
+@_CONFIG
+@_JSON
+def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
+    """List the releases that were confirmed in ENVIRONMENT, and where each is kept."""
+    with _operating(config, environment) as operator:
+        found = operator.ask_all("status", m.Nothing(), m.HostStatus)
+    display.releases(found, as_json=as_json)
+
+
+@click.command("audit")
+@click.argument("environment")
+@click.option("-n", "--entries", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@_CONFIG
+@_JSON
+def audit_command(environment: str, entries: int, config: Path, *, as_json: bool) -> None:
+    """Show who did what to ENVIRONMENT, when and why; exit code 1 when a log was tampered with."""
+    with _operating(config, environment) as operator:
+        found = operator.ask_all("audit", m.AuditWanted(entries), m.Audited)
+    display.audit(found, as_json=as_json)
+    if any(one.fault for one in found.values()):
+        sys.exit(1)
+
+
+@click.command("plan")
+@click.argument("environment")
+@_RELEASE
+@_CONFIG
+@_JSON
+def plan_command(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
+    """Show what a deployment to ENVIRONMENT would change."""
+    with _operating(config, environment) as operator:
+        found = preview.preview(operator, path or operator.build())
+    display.plan(environment, found, as_json=as_json)
+
+
+@click.command("diff")
+@click.argument("environment")
+@click.argument("target", default="HEAD")
+@_CONFIG
+@_JSON
+def diff_command(environment: str, target: str, config: Path, *, as_json: bool) -> None:
+    """List the commits that TARGET (a commit, or another environment) has and ENVIRONMENT has not.
+
+    Says so, too, when the hosts of ENVIRONMENT do not all run the same.
+    """
+    with _operating(config, environment) as operator:
+        found = operator.ask_all("status", m.Nothing(), m.HostStatus)
+        if target in operator.inventory.environments:
+            with _operating(config, target) as other:
+                theirs = other.ask_all("status", m.Nothing(), m.HostStatus)
+            target = next(iter(theirs.values())).commit
+        runs = {name: one.commit for name, one in found.items()}
+        missing = {name: preview.commits(operator, commit, target) for name, commit in runs.items()}
+    display.difference(runs, missing, target, as_json=as_json)
+
+
+@click.command("logs")
+@click.argument("environment")
+@click.argument("programs", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
+@click.option("-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000))
+@_CONFIG
+def logs_command(
+    environment: str, programs: tuple[str, ...], lines: int, config: Path, *, follow: bool
+) -> None:
+    """Show what the programs of every host of ENVIRONMENT say."""
+    words = [*programs, f"--lines={lines}", *(["--follow"] if follow else [])]
+    with _operating(config, environment) as operator:
+        display.follow(operator.remotes, words)
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("environment")
+@click.argument("words", nargs=-1, required=True)
+@_CONFIG
+def exec_command(environment: str, words: tuple[str, ...], config: Path) -> None:
+    """Run a command of the release (check, config, status) on every host of ENVIRONMENT.
+
+    Nothing else can be run: the deploy key opens no shell. For that, log in as yourself.
+    """
+    with _operating(config, environment) as operator:
+        found = operator.ask_all("execute", m.Execute(list(words)), m.Executed, 150.0)
+    for name, done in found.items():
+        for line in done.output.splitlines():
+            click.echo(click.style(f"{name:12} ", fg="cyan") + line)
+    if any(done.code for done in found.values()):
+        sys.exit(1)
+
+
+# ---- what a person sets
+
+
+@click.command("approve")
+@click.argument("environment")
+@click.option("--release", "path", required=True, help="Store path that was verified.")
+@click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
+@click.option(
+    "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
+    help="Your private ssh key, or its .pub file when your agent has it.",
+)  # fmt: skip
+@_CONFIG
+def approve_command(environment: str, path: str, who: str, key: Path, config: Path) -> None:
+    """Approve a release for ENVIRONMENT, as a change from what it runs now.
+
+    It must have been verified by the environment that this one requires. Your signature goes to
+    every host, which checks it by itself; should the environment change before the deployment,
+    approve again.
+    """
+    with _operating(config, environment) as operator:
+        if who not in operator.environment.approvers:
+            known = ", ".join(operator.environment.approvers) or "nobody"
+            raise ReleaseError(f"{who} may not approve for {environment}; who may: {known}")
+        required = operator.environment.requires
+        with _operating(config, required) as before:
+            verified = before.ask_all("status", m.Nothing(), m.HostStatus)
+        operator.require_verified(verified, path)
+        bases = {one.path for one in operator.ask_all("status", m.Nothing(), m.HostStatus).values()}
+        if len(bases) != 1:
+            raise ReleaseError(
+                f"the hosts of {environment} run different releases: {', '.join(sorted(bases))}; "
+                "bring them to one first"
+            )
+        approval = statements.Approval(
+            environment, path, bases.pop(), required, list(verified), who, time.time()
+        )
+        signed = statements.sign(operator.shell, approval, key, statements.APPROVAL)
+        operator.ask_all("approve", signed, m.Nothing)
+    click.echo(f"{who} approved {path} for {environment}, from {approval.base or 'nothing'}")
+
+
+@click.command("lock")
+@click.argument("environment")
+@click.option("--reason", required=True, help="Why nobody may deploy.")
+@_CONFIG
+def lock_command(environment: str, reason: str, config: Path) -> None:
+    """Let nobody deploy to ENVIRONMENT until: windlass unlock."""
+    with _operating(config, environment) as operator:
+        operator.ask_all("lock", m.Lock(operator.by, reason, 0.0), m.Nothing)
+    click.echo(f"{environment} is locked: {reason}")
+
+
+@click.command("unlock")
+@click.argument("environment")
+@_CONFIG
+def unlock_command(environment: str, config: Path) -> None:
+    """Let people deploy to ENVIRONMENT again."""
+    with _operating(config, environment) as operator:
+        operator.ask_all("unlock", m.Unlock(operator.by), m.Nothing)
+    click.echo(f"{environment} is unlocked")
+
+
+@click.command("maintenance")
+@click.argument("environment")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@_CONFIG
+def maintenance_command(environment: str, state: str, config: Path) -> None:
+    """Close the service of ENVIRONMENT to clients (503, Retry-After), or open it again."""
+    with _operating(config, environment) as operator:
+        operator.ask_all("maintenance", m.Maintenance(state == "on", operator.by), m.Nothing)
+    click.echo(f"maintenance of {environment} is {state}")
+
+
+@click.command("gc")
+@click.argument("environment")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@_CONFIG
+def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
+    """Remove releases from the hosts of ENVIRONMENT that need not be kept.
+
+    Never what runs, the way back, or what deploy.toml keeps by number and age.
+    """
+
+    def show(name: str, done: m.Collected) -> None:
+        word = "would go" if dry_run else f"gone, {done.freed_bytes >> 20} MB freed"
+        for path in done.paths:
+            click.echo(f"{name:12} {path} {word}")
+        if not done.paths:
+            click.echo(f"{name:12} nothing to remove")
+
+    with _operating(config, environment) as operator:
+        _under_lease(
+            operator,
+            lambda fence, deploy_id: m.Collect(fence, deploy_id, operator.by, dry_run), show,
+        )  # fmt: skip
+
+
+def _under_lease(
+    operator: Operator,
+    order: Callable[[int, str], m.Collect],
+    show: Callable[[str, m.Collected], None],
+) -> None:
+    progress = Progress(lambda _: None)
+    with under_lease(
+        operator.environment, operator.remotes, operator.new_deploy(), operator.by, progress
+    ) as fleet:
+        try:
+            for one in fleet.members:
+                wanted = order(one.fence, fleet.deploy)
+                show(one.name, one.remote.ask("collect", wanted, m.Collected, 900.0))
+        finally:
+            end(fleet, "collected")
+
+
+@click.command("setup")
+@click.argument("environment")
+@_RELEASE
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@_CONFIG
+def setup_command(environment: str, path: str | None, config: Path, *, dry_run: bool) -> None:
+    """Prepare the servers of ENVIRONMENT: user, folders, units, the deploy key's forced command.
+
+    Comes as each host's `admin`, by your own ssh key. Does nothing twice.
+    """
+    caller: _Caller = click.get_current_context().obj
+    with operating(config, environment, caller.sources.environ, admin=True) as operator:
+        release = path or operator.build()
+        operator.require_whole(release)
+        for remote in operator.remotes:
+            wanted = setup.installation(operator, release, remote.host.user)
+            done = setup.set_up(operator, remote, release, wanted, dry_run=dry_run, say=caller.say)
+            display.setup(remote.name, done, dry_run=dry_run)
+
+
+COMMANDS = {
+    command.name or "": command
+    for command in (
+        deploy_command, rollback_command, status_command, releases_command, audit_command,
+        plan_command, diff_command, logs_command, exec_command, approve_command, lock_command,
+        unlock_command, maintenance_command, gc_command, setup_command,
+    )
+}  # fmt: skip
