@@ -7,7 +7,7 @@ the host key of deploy.toml is accepted; ssh's own configuration and known hosts
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
@@ -69,8 +69,7 @@ class Remote:
             raise self._unreachable(order, done.code, last_words(done)) from error
         if reply.refusal is not None:
             raise RefusedError(reply.refusal.code, reply.refusal.reason)
-        found: _Answer = reply.answer
-        return found
+        return cast("_Answer", reply.answer)
 
     def copy(self, path: str, timeout_s: float) -> None:
         """Send a store path with all that it needs; what is there already is not sent.

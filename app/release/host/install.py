@@ -1,8 +1,8 @@
 """What `windlass setup` lays down on a server; run there by root, as often as one likes.
 
 Each step says what it would change and does nothing where nothing is to be changed. What the
-service runs as, and what the deploy key can reach, is an ordinary user without rights: it cannot become
-root, cannot put an unsigned path into the store, and owns nothing outside its own folder.
+service runs as, and what the deploy key can reach, is an ordinary user without rights: it cannot
+become root, cannot put an unsigned path into the store, and owns nothing outside its own folder.
 """
 
 from __future__ import annotations
