@@ -176,9 +176,14 @@ def gather(members: Sequence[_Member], action: Callable[[_Member], _Found]) -> l
         if not isinstance(error, AppError):
             raise error
     if faults:
-        told = "; ".join(f"{member.name}: {error}" for member, error in faults)
+        told = "; ".join(_named(member.name, error) for member, error in faults)
         raise ReleaseError(told) from faults[0][1]
     return [future.result() for future in futures]
+
+
+def _named(name: str, error: BaseException) -> str:
+    text = str(error)
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def _begin_all(fleet: Fleet, remotes: Sequence[Remote]) -> None:

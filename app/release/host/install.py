@@ -138,6 +138,8 @@ def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
         lambda: _has_user(wanted.user),
         lambda: shell.run(
             ("useradd", "--system", "--home-dir", wanted.base, "--shell", "/bin/sh", "--user-group",
+                # No password opens it; unlike a locked account, a key may.
+                "--password", "*",
              wanted.user), timeout_s=_TIMEOUT_S,
         ),
     )  # fmt: skip
