@@ -18,7 +18,7 @@ import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support import ROOT, wait_for
 
@@ -334,3 +334,24 @@ def toml(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value)
+
+
+class Load:
+    """Requests to some hosts at a fixed rate, for as long as the block lasts; then `found`."""
+
+    def __init__(self, site: Site, names: tuple[str, ...], rate_hz: float = 30.0) -> None:
+        addresses = [site.machines[name].address for name in names]
+        script = str(ROOT / "tests" / "release_load.py")
+        self._argv = site.deployer.command(sys.executable, script, str(rate_hz), *addresses)
+        self.found: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=clean_environ(),
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        output, _ = self._process.communicate("", timeout=60)
+        self.found = json.loads(output)

@@ -251,7 +251,7 @@ def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
             wanted = member.origin
         return _truth(fleet, member, wanted)
 
-    found = [truth(member) for member in fleet.members]
+    found = gather(fleet.members, truth)
     return Outcome(
         fault,
         was_switched,

@@ -122,7 +122,7 @@ def test_kept_alive_clients_get_time_at_a_reload_where_nginx_can(
 def test_every_path_in_nginxs_configuration_is_quoted(plan: Plan, state: Path) -> None:
     text = nginx.configuration(plan)
     assert f'pid "{state}/run/nginx.pid";' in text
-    assert f'alias "{state}/favicon.svg";' in text
+    assert f'alias "{plan.layout.static}/favicon.0.svg";' in text
     places = [match.start() for match in re.finditer(re.escape(str(state)), text)]
     assert len(places) >= 9
     for place in places:

@@ -18,7 +18,7 @@ from app.release.host import audit, lease, retention, traffic
 from app.release.host import site as sites
 from app.release.host.permission import Permission
 from app.release.host.retention import Retention
-from app.release.host.service import Service, run_release
+from app.release.host.service import Service, fault_of, run_release
 from app.release.host.switching import Switching
 from app.release.shell import Shell
 
@@ -140,7 +140,7 @@ class Agent:
             path=path,
             release=found.release,
             commit=release.commit if release else "",
-            fault=self.switching.service.fault(release.name) if release else "nothing is deployed",
+            fault=fault_of(found, release.name) if release else "nothing is deployed",
             since=last.at if last else 0.0,
             confirmed=confirmed,
             kept=retention.kept(site),

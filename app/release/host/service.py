@@ -83,17 +83,7 @@ class Service:
     def fault(self, name: str, smoke: Sequence[SmokeTest] = ()) -> str:
         """Why the service is not healthy as the release of that name; empty when it is."""
         found = self.status()
-        if not found.running:
-            return "the service is down"
-        workers = found.workers()
-        for slot, processes in workers.items():
-            good = [p for p in processes if p.state == "ready" and p.release == name]
-            if len(good) != 1 or len(processes) != 1:
-                states = ", ".join(f"{p.state} of {p.release}" for p in processes) or "gone"
-                return f"worker {slot.removeprefix('web/')} is {states}, not ready of {name}"
-        if not workers or not found.addresses:
-            return "the service has no workers"
-        return _first_fault(found.addresses[0], smoke)
+        return fault_of(found, name) or _first_fault(found.addresses[0], smoke)
 
     def check(self, path: str) -> None:
         """Raise unless a release says of itself that it is fit to serve on this host."""
@@ -177,6 +167,19 @@ def run_release(shell: Shell, path: str, words: Sequence[str], timeout_s: float)
     """Run a command of a release; returns its exit code and what it printed."""
     done = shell.attempt((str(Path(path, "bin", "windlass")), *words), timeout_s=timeout_s)
     return done.code, done.output + done.errors
+
+
+def fault_of(found: ServiceStatus, name: str) -> str:
+    """Why what runs is not all of the release of that name, and ready; empty when it is."""
+    if not found.running:
+        return "the service is down"
+    workers = found.workers()
+    for slot, processes in workers.items():
+        good = [p for p in processes if p.state == "ready" and p.release == name]
+        if len(good) != 1 or len(processes) != 1:
+            states = ", ".join(f"{p.state} of {p.release}" for p in processes) or "gone"
+            return f"worker {slot.removeprefix('web/')} is {states}, not ready of {name}"
+    return "" if workers and found.addresses else "the service has no workers"
 
 
 def _first_fault(address: str, smoke: Sequence[SmokeTest]) -> str:
