@@ -40,9 +40,7 @@ class ClosedEarlyError(Exception):
     """A kept connection was closed before a byte of the answer came."""
 
 
-async def ask(
-    streams: Streams, request: bytes
-) -> tuple[int, bytes, bool]:
+async def ask(streams: Streams, request: bytes) -> tuple[int, bytes, bool]:
     """Send a request; returns its status, its body, and whether the connection may be used again."""
     reader, writer = streams
     writer.write(request)

@@ -186,7 +186,7 @@ class Site:
             run("ip", "-n", machine.namespace, "link", "set", "lo", "up")
 
     def _write_sshd(self, machine: Machine) -> None:
-        """sshd as a server has it, and root's key for the operator."""
+        """Sshd as a server has it, and root's key for the operator."""
         folder = machine.disk / "upper" / "etc" / "ssh"
         folder.mkdir(parents=True)
         shutil.copy(self.keys / "host", folder / "test_host")
@@ -223,8 +223,10 @@ class Site:
         lines = [f"[environments.{name}]"]
         lines += [f"{key} = {toml(value)}" for key, value in settings.items()]
         lines += [f"[environments.{name}.bake]"]
-        lines += [f"{key} = {toml(value)}" for key, value in
-                  dict(more.get("bake", {"seconds": 0})).items()]  # type: ignore[call-overload]
+        lines += [
+            f"{key} = {toml(value)}"
+            for key, value in dict(more.get("bake", {"seconds": 0})).items()
+        ]  # type: ignore[call-overload]
         for host in hosts:
             lines += [f"[[environments.{name}.hosts]]", f'name = "{host}"',
                       f'address = "{self.machines[host].address}"',

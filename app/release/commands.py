@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from app.errors import ReleaseError
+from app.errors import AppError, ReleaseError
 from app.release import announcing, deploy, display, preview, setup, statements
 from app.release import messages as m
 from app.release.announcing import News
@@ -114,13 +114,14 @@ def rollback_command(
 
 def _run(operator: Operator, change: Change, progress: Progress, *, as_json: bool) -> None:
     """Carry a change out, tell everybody, and end with the truth."""
-    _tell(operator, change, progress, "started")
+    commits = _commits(operator, change)
+    _tell(operator, change, progress, "started", commits)
     begun = time.monotonic()
     outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
     event = "succeeded" if not outcome.fault else "failed"
     if outcome.fault and outcome.was_switched:
         event = "rolled-back"
-    _tell(operator, change, progress, event, outcome)
+    _tell(operator, change, progress, event, commits, outcome)
     display.outcome(
         outcome, change, operator.environment.name, time.monotonic() - begun, as_json=as_json
     )
@@ -129,21 +130,32 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
 
 
 def _tell(
-    operator: Operator, change: Change, progress: Progress, event: str,
+    operator: Operator, change: Change, progress: Progress, event: str, commits: list[str],
     outcome: Outcome | None = None,
 ) -> None:  # fmt: skip
     caller: _Caller = click.get_current_context().obj
-    everybody = operator.environment.notify
-    if not everybody:
-        return
     news = News(
         event, operator.environment.name, change.path, change.by, change.deploy,
-        outcome.fault if outcome else change.reason,
-        [], outcome.hosts if outcome else {},
+        (outcome.fault if outcome else "") or change.reason, commits,
+        outcome.hosts if outcome else {},
     )  # fmt: skip
     announcing.announce(
-        everybody, news, caller.sources.environ, lambda text: progress.say("notify", text)
+        operator.environment.notify,
+        news,
+        caller.sources.environ,
+        lambda text: progress.say("notify", text),
     )
+
+
+def _commits(operator: Operator, change: Change) -> list[str]:
+    """The commits that a change brings, for those who are told of it."""
+    if not operator.environment.notify:
+        return []
+    try:
+        first = operator.remotes[0].ask("status", m.Nothing(), m.HostStatus)
+    except AppError:  # the run itself will say it
+        return []
+    return preview.commits(operator, first.commit, preview.commit_of(change.path))
 
 
 def _verified_or_built(operator: Operator, progress: Progress) -> str:

@@ -1,8 +1,8 @@
 """The hosts of an environment under one lease each, for as long as a run lasts.
 
 The leases are taken one after the other, in the order of deploy.toml, so that of two deployers the
-one that has the first host gets all. While a run goes on, a thread of its own extends them, and
-with them the deadline of each switch; when it can no longer, or dies, the hosts go back.
+one that has the first host gets all. While a run goes on, it extends them, and with them the
+deadline of each switch; when it can no longer, or dies, the hosts go back.
 """
 
 from __future__ import annotations
@@ -100,13 +100,10 @@ class Fleet:
             if member.lost:
                 raise ReleaseError(f"{member.name}: {member.lost}")
 
-    def beat(self) -> None:
-        """Extend every lease; run by a thread of its own until the run ends."""
-        pause_s = self.environment.window_s / _BEATS_A_WINDOW
-        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-            while not self._ended.wait(pause_s):
-                for future in [pool.submit(self._extend, member) for member in self.members]:
-                    future.result()
+    def beat(self, member: Member) -> None:
+        """Extend a lease until the run ends; a thread for each host, as one may not answer."""
+        while not self._ended.wait(self.environment.window_s / _BEATS_A_WINDOW):
+            self._extend(member)
 
     def _extend(self, member: Member) -> None:
         order = m.Extend(member.fence, self.deploy, float(self.environment.window_s))
@@ -133,16 +130,19 @@ def under_lease(
         RefusedError: a host is locked, or another deployer has it.
     """
     fleet = Fleet(environment, deploy, by, [], progress)
-    beating = threading.Thread(target=fleet.beat, name="leases", daemon=True)
+    with progress.step("lease"):
+        _begin_all(fleet, remotes)
+    beating = [
+        threading.Thread(target=fleet.beat, args=(member,), daemon=True) for member in fleet.members
+    ]
+    for thread in beating:
+        thread.start()
     try:
-        with progress.step("lease"):
-            _begin_all(fleet, remotes)
-        beating.start()
         yield fleet
     finally:
         fleet.stop_beating()
-        if beating.ident is not None:
-            beating.join(environment.window_s)
+        for thread in beating:
+            thread.join(environment.window_s)
 
 
 def end(fleet: Fleet, result: str) -> None:
