@@ -2,8 +2,8 @@
 
 Run in the deployer's network until its standard input ends. A request has failed when it has no
 answer in 20 s, a broken connection, or another status or body than it should. One exception is the
-one that HTTP allows every client: a GET whose kept connection was closed before a byte of the answer
-came is sent once more, over a new one.
+one that HTTP allows every client: a GET whose kept connection was closed before a byte of the
+answer came is sent once more, over a new one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ClosedEarlyError(Exception):
 
 
 async def ask(streams: Streams, request: bytes) -> tuple[int, bytes, bool]:
-    """Send a request; returns its status, its body, and whether the connection may be used again."""
+    """Send a request; returns its status, its body, and whether the connection stays."""
     reader, writer = streams
     writer.write(request)
     try:

@@ -1,4 +1,4 @@
-"""The first process of a test's machine: a root of its own, sshd, Nix's daemon, and systemd's units.
+"""The first process of a test's machine: a root of its own, sshd, Nix's daemon, and units.
 
 Started in namespaces of its own for mounts, processes and the network. What it writes goes to a
 folder of the test, laid over the real root, so that nothing of the real machine changes; the folder
@@ -14,6 +14,7 @@ import ctypes
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -164,7 +165,7 @@ def main(disk: Path, name: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     enter(disk)
     prepare()
-    subprocess.run(("hostname", name), check=False, timeout=10)
+    socket.sethostname(name)
     Path("/run/machine-is-up").touch()
     run()
 

@@ -18,9 +18,12 @@ import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.support import ROOT, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MACHINE = ROOT / "tests" / "release_machine.py"
 TIMEOUT_S = 300
@@ -38,8 +41,8 @@ def why_not() -> str:
     if os.geteuid() != 0:
         return "only root may make namespaces with roots of their own"
     done = subprocess.run(
-        ("unshare", "--mount", "--net", "--pid", "--fork", "true"), capture_output=True, check=False,
-        timeout=30,
+        ("unshare", "--mount", "--net", "--pid", "--fork", "true"), capture_output=True,
+        timeout=30, check=False,
     )  # fmt: skip
     return "" if done.returncode == 0 else "this machine may make no namespaces"
 
@@ -211,29 +214,26 @@ class Site:
         file.write_text(environments)
         return file
 
-    def environment(self, name: str, hosts: tuple[str, ...], **more: object) -> str:
+    def environment(
+        self, name: str, hosts: tuple[str, ...], *, bake: Mapping[str, object] | None = None,
+        notify: Sequence[Mapping[str, object]] = (), **more: object,
+    ) -> str:  # fmt: skip
         """The text of one environment of deploy.toml."""
         settings: dict[str, object] = {
             "deploy_key": str(self.keys / "deploy"), "signing_key": str(self.keys / "builder"),
             "store_key": str(self.keys / "store"), "window_s": 10, "start_timeout_s": 60,
             "builders": [self.public("builder")],
             "trusted_store_keys": [(self.keys / "store.pub").read_text().strip()],
-            **{key: value for key, value in more.items() if key not in {"bake", "notify"}},
+            **more,
         }  # fmt: skip
-        lines = [f"[environments.{name}]"]
-        lines += [f"{key} = {toml(value)}" for key, value in settings.items()]
-        lines += [f"[environments.{name}.bake]"]
-        lines += [
-            f"{key} = {toml(value)}"
-            for key, value in dict(more.get("bake", {"seconds": 0})).items()
-        ]  # type: ignore[call-overload]
+        lines = table(f"[environments.{name}]", settings)
+        lines += table(f"[environments.{name}.bake]", bake or {"seconds": 0})
         for host in hosts:
-            lines += [f"[[environments.{name}.hosts]]", f'name = "{host}"',
-                      f'address = "{self.machines[host].address}"',
-                      f'host_key = "{self.public("host")}"']  # fmt: skip
-        for notify in more.get("notify", []):  # type: ignore[attr-defined]
-            lines += [f"[[environments.{name}.notify]]"]
-            lines += [f"{key} = {toml(value)}" for key, value in notify.items()]
+            entries = {"name": host, "address": self.machines[host].address,
+                       "host_key": self.public("host")}  # fmt: skip
+            lines += table(f"[[environments.{name}.hosts]]", entries)
+        for one in notify:
+            lines += table(f"[[environments.{name}.notify]]", one)
         return "\n".join([*lines, ""])
 
     def public(self, name: str) -> str:
@@ -327,6 +327,11 @@ def run(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
     return done.stdout
+
+
+def table(title: str, entries: Mapping[str, object]) -> list[str]:
+    """The lines of a table of TOML."""
+    return [title, *(f"{key} = {toml(value)}" for key, value in entries.items())]
 
 
 def toml(value: object) -> str:

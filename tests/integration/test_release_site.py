@@ -28,8 +28,8 @@ pytestmark = [
 HOSTS = ("one", "two", "three")
 WINDOW_S = 20
 BACK_S = WINDOW_S + 60
-"""Within this the old release serves on every host again: the window, and a hot upgrade on a machine
-that three of them share with the tests."""
+"""Within this the old release serves on every host again: the window, and a hot upgrade on a
+machine that three of them share with the tests."""
 LONG = bool(os.environ.get("RELEASE_LONG"))
 RECORD = "/var/lib/windlass/record"
 _SERVING = "app/serving.py"
@@ -179,12 +179,12 @@ def test_deploys_and_rollbacks_fail_no_request(servers: Servers) -> None:
 
 
 def test_third_host_unhealthy_takes_all_back(servers: Servers) -> None:
-    bad = servers.site.release(
-        "c",
-        (_SERVING, "            orders.listen()\n", "            orders.listen()\n"
-         "            if __import__('os').uname().nodename == 'three':\n"
-         "                await asyncio.sleep(600)\n"),
-    )  # fmt: skip
+    listens = "            orders.listen()\n"
+    never_ready = (
+        "            if __import__('os').uname().nodename == 'three':\n"
+        "                await asyncio.sleep(600)\n"
+    )
+    bad = servers.site.release("c", (_SERVING, listens, listens + never_ready))
     servers.inventory(batch=1)
     with Load(servers.site, HOSTS) as load:
         done = servers.deploy(bad)
