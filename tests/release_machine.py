@@ -161,9 +161,12 @@ def reap(ours: set[int]) -> None:
             continue
 
 
-def main(disk: Path, name: str) -> None:
+def main(disk: Path, name: str, store_bytes: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     enter(disk)
+    if store_bytes:
+        Path("/nix").mkdir(exist_ok=True)
+        mount("tmpfs", "/nix", "tmpfs", 0, f"size={store_bytes}")
     prepare()
     socket.sethostname(name)
     Path("/run/machine-is-up").touch()
@@ -171,4 +174,4 @@ def main(disk: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

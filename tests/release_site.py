@@ -55,15 +55,16 @@ class Machine:
     address: str
     namespace: str
     disk: Path
+    store_bytes: int = 0
     process: subprocess.Popen[bytes] | None = None
-    link: str = ""
 
     def boot(self) -> None:
         """Start it and wait until sshd answers."""
         with (self.disk.parent / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 ("ip", "netns", "exec", self.namespace, "unshare", "--mount", "--pid", "--fork",
-                 "--uts", "--kill-child", sys.executable, str(MACHINE), str(self.disk), self.name),
+                 "--uts", "--kill-child", sys.executable, str(MACHINE), str(self.disk), self.name,
+                 str(self.store_bytes)),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(lambda: self.attempt("test", "-e", "/run/machine-is-up").returncode == 0,
@@ -127,8 +128,8 @@ class Site:
 
     folder: Path
     names: tuple[str, ...]
+    store_bytes: dict[str, int] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
-    environments: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.id = f"wl{uuid.uuid4().hex[:6]}"
@@ -155,8 +156,9 @@ class Site:
             namespace = f"{self.id}-{name}"
             run("ip", "netns", "add", namespace)
             self.machines[name] = Machine(
-                name, f"10.77.0.{number + 1}", namespace, self.folder / name
-            )
+                name, f"10.77.0.{number + 1}", namespace, self.folder / name,
+                self.store_bytes.get(name, 0),
+            )  # fmt: skip
         self._connect()
         own = self.deployer.disk / "upper" / "root" / ".ssh"
         own.mkdir(parents=True, mode=0o700)
@@ -206,10 +208,18 @@ class Site:
         for path in (ROOT / ".venv" / "opt" / "windlass").glob("*"):
             shutil.copy(path, binaries / path.name)
 
+    def set_up(self, environment: str, release: str, settings: str) -> None:
+        """Run `windlass setup` and give the hosts' services their settings."""
+        done = self.windlass("setup", environment, "--release", release)
+        assert done.returncode == 0, done.stderr
+        found = {line.split()[0] for line in done.stdout.splitlines()}
+        for name in found:
+            self.machines[name].path("/var/lib/windlass/settings.env").write_text(settings)
+
     # ---- deploy.toml
 
     def write_inventory(self, environments: str) -> Path:
-        """Write deploy.toml; `{NAME}` of a host or key stands for its table or text."""
+        """Write deploy.toml."""
         file = self.folder / "deploy.toml"
         file.write_text(environments)
         return file
@@ -360,5 +370,5 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        output, _ = self._process.communicate("", timeout=60)
+        output = self._process.communicate("", timeout=60)[0]
         self.found = json.loads(output)

@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -32,6 +32,10 @@ BACK_S = WINDOW_S + 60
 machine that three of them share with the tests."""
 LONG = bool(os.environ.get("RELEASE_LONG"))
 RECORD = "/var/lib/windlass/record"
+SETTINGS = (
+    "ENVIRONMENT=STAGING\nHOST=0.0.0.0\nPORT=8000\nPLAN_PORT=\nWORKERS=2\nREDIS_MANAGED=yes\n"
+    "LOG_FORMAT=json\n"
+)
 _SERVING = "app/serving.py"
 
 
@@ -43,8 +47,8 @@ class Servers:
     old: str
     new: str
 
-    def inventory(self, **more: object) -> None:
-        settings: dict[str, object] = {"batch": 3, "window_s": WINDOW_S, **more}
+    def inventory(self, **more: Any) -> None:  # noqa: ANN401 - as `Site.environment` takes it
+        settings: dict[str, Any] = {"batch": 3, "window_s": WINDOW_S, **more}
         self.site.write_inventory(self.site.environment("staging", HOSTS, **settings))
 
     def deploy(self, path: str) -> subprocess.CompletedProcess[str]:
@@ -133,13 +137,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         site.up()
         servers = Servers(site, site.release("a"), site.release("b"))
         servers.inventory()
-        done = site.windlass("setup", "staging", "--release", servers.old)
-        assert done.returncode == 0, done.stderr
-        for machine in site.hosts():
-            machine.path("/var/lib/windlass/settings.env").write_text(
-                "ENVIRONMENT=STAGING\nHOST=0.0.0.0\nPORT=8000\nPLAN_PORT=\nWORKERS=2\n"
-                "REDIS_MANAGED=yes\nLOG_FORMAT=json\n"
-            )
+        site.set_up("staging", servers.old, SETTINGS)
         done = servers.deploy(servers.old)
         assert done.returncode == 0, done.stderr
         yield servers
@@ -173,7 +171,7 @@ def test_deploys_and_rollbacks_fail_no_request(servers: Servers) -> None:
             done = servers.site.windlass("rollback", "staging", "aaaaaaa")
             assert done.returncode == 0, done.stdout + done.stderr
     record("deploys and rollbacks", f"{rounds} and {rounds}: {load.found}")
-    assert load.found["failed"] == 0, load.found
+    assert load.found["failures"] == []
     assert load.found["sent"] > 100
     assert servers.at() == {servers.old}
 
@@ -192,7 +190,7 @@ def test_third_host_unhealthy_takes_all_back(servers: Servers) -> None:
     assert "was not ready in time" in done.stdout
     assert done.stdout.splitlines()[-1] == "Every host is back on the release that it ran before."
     assert servers.at() == {servers.old}
-    assert load.found["failed"] == 0, load.found
+    assert load.found["failures"] == []
 
 
 STEPS = (
@@ -230,7 +228,7 @@ def test_killed_deployer_leaves_the_old_release_and_the_next_run_converges(
         wait_for(again, "the next run to go through", 300)
     assert servers.at() == {new}
     record(f"deployer killed at {'-'.join(at)}", f"{said}; next run converges; {load.found}")
-    assert load.found["failed"] == 0, load.found
+    assert load.found["failures"] == []
 
 
 @pytest.mark.parametrize("at", STEPS if LONG else (("probe", "done", "two"),), ids="-".join)
