@@ -115,7 +115,10 @@ def _names_environment(command: str, words: list[str]) -> bool:
     ]
     if not plain or plain[0] in programs or "/" in plain[0]:
         return False
-    return not (command == "plan" and Path(plain[0]).exists())
+    if command == "plan" and Path(plain[0]).exists():
+        return False
+    inventory = os.environ.get("WINDLASS_DEPLOY", "deploy.toml")
+    return command == "status" or "--config" in words or Path(inventory).exists()
 
 
 @click.group(

@@ -363,6 +363,7 @@ class Render(msgspec.Struct):
     """Ask for what a release would change in the rendered configuration."""
 
     path: str
+    release: Signed
 
 
 class Rendered(msgspec.Struct):

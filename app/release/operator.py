@@ -100,6 +100,10 @@ class Operator:
         if self.environment.store_key:
             key = self.key(self.environment.store_key)
             self.shell.run(argv.sign_store_paths(path, key), timeout_s=600.0)
+        return self.sign_statement(path)
+
+    def sign_statement(self, path: str) -> m.Signed:
+        """Sign that a path is a release; its store paths stay as they are."""
         statement = statements.ReleaseStatement(path)
         key = self.key(self.environment.signing_key)
         return statements.sign(self.shell, statement, key, statements.RELEASE)

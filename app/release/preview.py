@@ -64,7 +64,8 @@ def preview(operator: Operator, path: str) -> Preview:
     closure = operator.shell.run(argv.closure(path), timeout_s=_TIMEOUT_S).split()
     sizes = operator.shell.run(argv.sizes(closure), timeout_s=_TIMEOUT_S).split()
     size_of = dict(zip(closure, map(int, sizes), strict=True))
-    hosts = {remote.name: _of_host(remote, path, size_of) for remote in operator.remotes}
+    signed = operator.sign_statement(path)
+    hosts = {remote.name: _of_host(remote, path, signed, size_of) for remote in operator.remotes}
     first = next(iter(hosts.values()))
     commit = commit_of(path)
     added, removed, changed = _packages(_closure_of(operator, first.path), closure)
@@ -95,14 +96,14 @@ def commit_of(path: str) -> str:
         return ""
 
 
-def _of_host(remote: Remote, path: str, size_of: dict[str, int]) -> HostPreview:
+def _of_host(remote: Remote, path: str, signed: m.Signed, size_of: dict[str, int]) -> HostPreview:
     status = remote.ask("status", m.Nothing(), m.HostStatus)
     inspected = remote.ask("inspect", m.Inspect(sorted(size_of)), m.Inspected)
     to_send = sum(size_of[missing] for missing in inspected.missing)
     rendered = m.Rendered("the release is not on this host yet; deploy checks it there", [], [])
     if path not in inspected.missing:
         try:
-            rendered = remote.ask("render", m.Render(path), m.Rendered)
+            rendered = remote.ask("render", m.Render(path, signed), m.Rendered)
         except AppError as error:
             rendered = m.Rendered(f"cannot be rendered: {error}", [], [])
     return HostPreview(

@@ -168,7 +168,8 @@ class Agent:
 
     def render(self, order: m.Render) -> m.Rendered:
         """Show what a release would change of the configuration, and of the settings."""
-        self.site.require_store_path(order.path)
+        # Its code is run for this, so it must be a release and not just any path.
+        self.switching.permission.require_signed(order.path, order.release)
         with tempfile.TemporaryDirectory(prefix="windlass-render-") as folder:
             code, output = run_release(self.shell, order.path, ("render", folder), 60.0)
             if code != 0:

@@ -33,6 +33,16 @@ class Permission:
         Raises:
             RefusedError: with what is missing.
         """
+        self.require_signed(path, release)
+        if self.site.config().needs_approval and path != self.site.current():
+            self._require_approval(path)
+
+    def require_signed(self, path: str, release: Signed | None) -> None:
+        """Raise unless a path is whole and a builder signed it as a release.
+
+        Raises:
+            RefusedError: with what is missing.
+        """
         self._require_whole(path)
         if release is None:
             raise RefusedError("unsigned", f"{path} comes without the signature of a builder")
@@ -41,8 +51,6 @@ class Permission:
         )
         if statement.release != path:
             raise RefusedError("unsigned", f"the signature is of {statement.release}, not {path}")
-        if self.site.config().needs_approval and path != self.site.current():
-            self._require_approval(path)
 
     def require_confirmed_before(self, path: str) -> None:
         """Raise unless a release was confirmed on this host and is still whole."""

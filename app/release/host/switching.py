@@ -115,7 +115,7 @@ class Switching:
                 self.site.remove("switch")
             self._audit("confirm", pending, "confirmed")
             # From now on the agent is of this release: it has shown that it works.
-            self.service.shell.run(argv.keep(self.site.agent, pending.path), timeout_s=60.0)
+            self._set_agent(pending.path)
             return Nothing()
 
     def complete(self) -> None:
@@ -164,6 +164,9 @@ class Switching:
         self.service.shell.run(argv.keep(link, path), timeout_s=60.0)
 
     # ---- steps
+
+    def _set_agent(self, path: str) -> None:
+        self.service.shell.run(argv.keep(self.site.agent, path), timeout_s=60.0)
 
     def _refuse_when_pending(self, order: Switch) -> None:
         pending = self.site.pending()
@@ -226,6 +229,8 @@ class Switching:
         with self.site.recording():
             self.site.remove("switch")
         self._audit("back", pending, "went back", reason=reason)
+        if pending.origin and str(self.site.agent.resolve()) == pending.path:
+            self._set_agent(pending.origin)  # it had been confirmed, and no longer is
 
     def _return(self, pending: Pending) -> None:
         if not pending.origin:
