@@ -145,20 +145,19 @@ def run() -> None:
         for unit in (daemon, sshd, *units.values()):
             unit.keep_up()
         reap({unit.process.pid for unit in (daemon, sshd, *units.values()) if unit.process})
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def reap(ours: set[int]) -> None:
     """Reap orphans; what this started itself is reaped by its own record."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) in ours:
-            continue
+    while True:
         try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if fields[0] == "Z" and fields[1] == "1":
-                os.waitpid(int(entry.name), os.WNOHANG)
-        except OSError:
-            continue
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in ours:
+            return
+        os.waitpid(ended.si_pid, 0)
 
 
 def main(disk: Path, name: str, store_bytes: int) -> None:

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import click
 import msgspec
 
-from app import log
 from app.errors import RefusedError
 from app.release import messages as m
 from app.release.argv import SERVE_STORE
 from app.release.host import gate as gates
-from app.release.host import guard as guards
-from app.release.host import install as installing
 from app.release.host.agent import Agent
-from app.release.host.install import Installation
 from app.release.host.site import Site
 from app.release.shell import Shell
 
@@ -88,6 +84,9 @@ def order(host: _Host, name: str) -> None:
 @click.pass_obj
 def guard(host: _Host) -> None:
     """Take switches back that nobody confirms in time; never ends."""
+    from app import log
+    from app.release.host import guard as guards
+
     log.configure(as_json=True, level="info")
     guards.watch(host.agent.switching, host.environ)
 
@@ -96,6 +95,9 @@ def guard(host: _Host) -> None:
 @click.pass_obj
 def run(host: _Host) -> None:
     """Become the service of the profile, once there is one."""
+    from app import log
+    from app.release.host import guard as guards
+
     log.configure(as_json=True, level="info")
     guards.run_service(host.agent.switching, host.environ)
 
@@ -105,7 +107,11 @@ def run(host: _Host) -> None:
 @click.pass_obj
 def install(host: _Host, *, dry_run: bool) -> None:
     """Lay down what a server needs, as JSON on standard input says; for root."""
-    wanted = msgspec.json.decode(sys.stdin.buffer.read(_LONGEST_ORDER), type=Installation)
+    from app.release.host import install as installing
+
+    wanted = msgspec.json.decode(
+        sys.stdin.buffer.read(_LONGEST_ORDER), type=installing.Installation
+    )
     for what, changed in installing.install(wanted, Shell(host.environ), dry_run=dry_run):
         line = msgspec.json.encode({"what": what, "changed": changed})
         sys.stdout.write(line.decode() + "\n")

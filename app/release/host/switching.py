@@ -17,11 +17,11 @@ same as doing it once.
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app import log
 from app.errors import AppError, RefusedError, ReleaseError
 from app.release import argv
 from app.release.host import audit, lease
@@ -269,7 +269,7 @@ class Switching:
             audit.append(self.site, entry)
         except OSError as error:
             # A full disk must keep nobody from going back.
-            log.get(process="agent").error("the audit log cannot be written", reason=str(error))
+            sys.stderr.write(f"windlass: the audit log cannot be written: {error}\n")
             if required:
                 raise RefusedError(
                     "unfit", f"the audit log cannot be written ({error.strerror}); make room"
