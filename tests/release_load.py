@@ -12,9 +12,12 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 TIMEOUT_S = 20.0
+IDLE_S = 3.0
+LAST_USED: WeakKeyDictionary[asyncio.StreamWriter, float] = WeakKeyDictionary()
 _BODY = b'{"expression": "6*7"}'
 GET = b"GET /metadata HTTP/1.1\r\nHost: test\r\n%s\r\n"
 POST = (
@@ -40,6 +43,11 @@ class ClosedEarlyError(Exception):
     """A kept connection was closed before a byte of the answer came."""
 
 
+def idle_since(streams: Streams) -> float:
+    """Seconds since a connection was used."""
+    return asyncio.get_running_loop().time() - LAST_USED[streams[1]]
+
+
 async def ask(streams: Streams, request: bytes) -> tuple[int, bytes, bool]:
     """Send a request; returns its status, its body, and whether the connection stays."""
     reader, writer = streams
@@ -62,7 +70,12 @@ async def one(host: str, number: int, idle: list[Streams], counts: Counts) -> No
     """Send the request of a number and count how it went."""
     template, fresh, wanted = KINDS[number % len(KINDS)]
     counts.sent += 1
+    # As every client does: one that has been idle for long, or is closed, is not used again.
+    while idle and (idle[0][0].at_eof() or idle_since(idle[0]) > IDLE_S):
+        idle.pop(0)[1].close()
     kept = idle.pop() if idle and not fresh else None
+    if kept is not None and kept[0].at_eof():
+        kept = None
     try:
         async with asyncio.timeout(TIMEOUT_S):
             streams = kept or await asyncio.open_connection(host, 8000)
@@ -82,6 +95,7 @@ async def one(host: str, number: int, idle: list[Streams], counts: Counts) -> No
         counts.statuses[key] = counts.statuses.get(key, 0) + 1
         counts.failures.append(f"{host} {template[:16]!r}: {status}")
     if stays and status == 200:
+        LAST_USED[streams[1]] = asyncio.get_running_loop().time()
         idle.append(streams)
     else:
         streams[1].close()
