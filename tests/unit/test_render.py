@@ -289,6 +289,22 @@ def test_supervisord_reads_the_very_commands_in_a_folder_with_an_unusual_name(pl
         assert found.redirect_stderr
 
 
+def test_a_master_that_is_started_anew_is_of_the_profile_where_there_is_one(
+    plan: Plan, state: Path
+) -> None:
+    profile = state / "profile"
+    (web,) = [one for one in render.programs(replace(plan, profile=profile)) if one.name == "web"]
+    assert web.argv == (str(profile / "bin" / "windlass"), "serve")
+
+
+def test_nginxs_configuration_is_the_same_from_another_folder_of_the_same_release(
+    plan: Plan, tmp_path: Path
+) -> None:
+    shutil.copytree(plan.layout.conf / "nginx", tmp_path / "nginx")
+    moved = replace(plan, layout=replace(plan.layout, root=tmp_path, conf=tmp_path))
+    assert nginx.configuration(moved) == nginx.configuration(plan)
+
+
 def test_supervisord_listens_on_a_socket_of_this_user_only(plan: Plan) -> None:
     options = read_by_supervisord(plan)
     (server,) = options.server_configs
