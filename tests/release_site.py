@@ -231,7 +231,7 @@ class Site:
         """The text of one environment of deploy.toml."""
         settings: dict[str, object] = {
             "deploy_key": str(self.keys / "deploy"), "signing_key": str(self.keys / "builder"),
-            "store_key": str(self.keys / "store"), "window_s": 10, "start_timeout_s": 60,
+            "store_key": str(self.keys / "store"), "window_s": 10, "start_timeout_s": 120,
             "builders": [self.public("builder")],
             "trusted_store_keys": [(self.keys / "store.pub").read_text().strip()],
             **more,

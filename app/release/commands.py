@@ -6,6 +6,7 @@ deploy.toml. What was asked for and would be the wrong thing is refused before a
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from app.errors import AppError, ReleaseError
 from app.release import announcing, deploy, display, preview, setup, statements
 from app.release import messages as m
 from app.release.announcing import News
-from app.release.deploy import Change
+from app.release.deploy import Change, Outcome
 from app.release.fleet import end, under_lease
 from app.release.operator import Operator, operating
 from app.release.progress import Progress
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from app.config import Sources
-    from app.release.deploy import Outcome
 
 _CONFIG = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), default="deploy.toml",
@@ -117,7 +117,13 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
     commits = _commits(operator, change)
     _tell(operator, change, progress, "started", commits)
     begun = time.monotonic()
-    outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
+    _take_back_when_told_to_end()
+    try:
+        outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
+    except AppError as error:
+        refused = Outcome(str(error), was_switched=False, hosts={}, all_as_wanted=True)
+        _tell(operator, change, progress, "failed", commits, refused)
+        raise
     event = "succeeded" if not outcome.fault else "failed"
     if outcome.fault and outcome.was_switched:
         event = "rolled-back"
@@ -145,6 +151,13 @@ def _tell(
         caller.sources.environ,
         lambda text: progress.say("notify", text),
     )
+
+
+def _take_back_when_told_to_end() -> None:
+    """Turn SIGTERM and SIGHUP into the KeyboardInterrupt that Ctrl-C is: it takes hosts back."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def _commits(operator: Operator, change: Change) -> list[str]:
@@ -281,7 +294,8 @@ def logs_command(
     """Show what the programs of every host of ENVIRONMENT say."""
     words = [*programs, f"--lines={lines}", *(["--follow"] if follow else [])]
     with _operating(config, environment) as operator:
-        display.follow(operator.remotes, words)
+        if not display.follow(operator.remotes, words):
+            sys.exit(1)
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})

@@ -219,8 +219,8 @@ def difference(
             click.echo(f"  {line}")
 
 
-def follow(remotes: Sequence[Remote], words: Sequence[str]) -> None:
-    """Show lines of every host as they come, until they end or Ctrl-C."""
+def follow(remotes: Sequence[Remote], words: Sequence[str]) -> bool:
+    """Show lines of every host as they come, until they end or Ctrl-C; whether all could."""
     processes = [
         subprocess.Popen(
             argv.ssh(remote.config, remote.name, ("windlass", "host", "logs", *words)),
@@ -240,8 +240,9 @@ def follow(remotes: Sequence[Remote], words: Sequence[str]) -> None:
             process.wait()
         for reader in readers:
             reader.join(5.0)
+        return not any(process.returncode for process in processes)
     except KeyboardInterrupt:
-        pass
+        return True
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
