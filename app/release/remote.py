@@ -69,6 +69,8 @@ class Remote:
             raise self._unreachable(order, done.code, last_words(done)) from error
         if reply.refusal is not None:
             raise RefusedError(reply.refusal.code, reply.refusal.reason)
+        if done.code != 0:
+            raise self._unreachable(order, done.code, last_words(done))
         return cast("_Answer", reply.answer)
 
     def copy(self, path: str, timeout_s: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from app.release.host import site as sites
 from app.release.host.gate import admitted
 from app.release.host.site import Site
 from app.release.messages import AuditEntry, Begin, Extend, Held, Lease, Lock, Pending
+from tests.support import ROOT
 
 STORE = "/nix/store/" + "a" * 32
 
@@ -209,3 +212,33 @@ def test_traffic_is_split_at_the_switch(site: Site, monkeypatch: pytest.MonkeyPa
     assert (seen.before.requests, seen.before.errors) == (29, 0)
     assert [window.requests for window in seen.after] == [14, 15]
     assert [window.errors for window in seen.after] == [0, 9]
+
+
+# ---- orders
+
+
+@pytest.mark.parametrize(
+    ("order", "message", "code"),
+    [
+        ("unlock", {"by": "alice"}, None),
+        ("lock", {"by": "alice", "reason": "x", "at": 0}, None),
+        ("extend", {"fence": 7, "deploy": "x", "window_s": 5}, "fence"),
+        ("extend", {"fence": "seven"}, "unknown"),
+        ("inspect", {"paths": ["/etc/passwd"]}, "unknown"),
+        ("execute", {"words": ["up"]}, "unknown"),
+        ("status", {}, "failed"),
+    ],
+)
+def test_an_order_is_answered_or_refused_and_its_exit_code_says_which(
+    site: Site, order: str, message: dict[str, object], code: str | None
+) -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "app", "host", "--base", str(site.base), "order", order),
+        input=msgspec.json.encode(message), capture_output=True, check=False, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stderr == b""
+    reply = msgspec.json.decode(done.stdout)
+    if code is None:
+        assert (done.returncode, "refusal" in reply) == (0, False)
+    else:
+        assert (done.returncode, reply["refusal"]["code"]) == (1, code)

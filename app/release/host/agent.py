@@ -67,18 +67,18 @@ class Agent:
             "render": (m.Render, self.render),
         }  # fmt: skip
 
-    def answer(self, order: str, message: bytes) -> bytes:
+    def answer(self, order: str, message: bytes) -> m.Reply[msgspec.Struct]:
         """Carry out an order and say how that went; every failure becomes a refusal."""
         kind, carry_out = self.orders()[order]
         try:
-            reply = m.Reply(answer=carry_out(msgspec.json.decode(message, type=kind)))
+            return m.Reply(answer=carry_out(msgspec.json.decode(message, type=kind)))
         except RefusedError as error:
-            reply = m.Reply(refusal=m.Refusal(error.code, error.reason))
+            refusal = m.Refusal(error.code, error.reason)
         except msgspec.MsgspecError as error:
-            reply = m.Reply(refusal=m.Refusal("unknown", f"the order {order} is wrong: {error}"))
+            refusal = m.Refusal("unknown", f"the order {order} is wrong: {error}")
         except (AppError, OSError) as error:
-            reply = m.Reply(refusal=m.Refusal("failed", str(error)))
-        return msgspec.json.encode(reply)
+            refusal = m.Refusal("failed", str(error))
+        return m.Reply(refusal=refusal)
 
     # ---- the lease
 

@@ -11,7 +11,6 @@ import click
 import msgspec
 
 from app.errors import RefusedError
-from app.release import messages as m
 from app.release.argv import SERVE_STORE
 from app.release.host import gate as gates
 from app.release.host.agent import Agent
@@ -120,9 +119,9 @@ def install(host: _Host, *, dry_run: bool) -> None:
 def _carry_out(host: _Host, name: str) -> None:
     message = sys.stdin.buffer.read(_LONGEST_ORDER)
     reply = host.agent.answer(name, message)
-    sys.stdout.buffer.write(reply + b"\n")
+    sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
     sys.stdout.flush()
-    if msgspec.json.decode(reply, type=m.Reply[msgspec.Raw]).refusal is not None:
+    if reply.refusal is not None:
         sys.exit(1)
 
 
