@@ -84,7 +84,9 @@ def deploy_command(
         _require_verified(operator, config, path)
         with progress.step("sign"):
             release = operator.sign(path)
-        change = Change(operator.new_deploy(), path, operator.by, reason, release)
+        change = Change(
+            operator.new_deploy(), path, operator.by, reason, release, sizes=operator.sizes(path)
+        )
         _run(operator, change, progress, as_json=as_json)
 
 

@@ -15,17 +15,17 @@ needs nobody to clean up after it. What every host runs in the end is asked, not
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.errors import AppError, ReleaseError
+from app.errors import AppError, RefusedError, ReleaseError
 from app.release import fleet as fleets
 from app.release import judge
 from app.release import messages as m
 from app.release.fleet import Fleet, Member, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from app.release.inventory import Environment
     from app.release.progress import Progress
@@ -51,6 +51,7 @@ class Change:
         reason: why.
         release: the builder's signature of the path; None for a rollback.
         is_rollback: whether to return to a release that was confirmed on the hosts before.
+        sizes: bytes of each store path that the release needs; of a rollback none.
     """
 
     deploy: str
@@ -59,6 +60,7 @@ class Change:
     reason: str
     release: m.Signed | None
     is_rollback: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def carry_out(
 def _prepare(fleet: Fleet, change: Change) -> None:
     """Have the release whole on every host, and every host say that it may and can run."""
     if not change.is_rollback:
-        fleet.each(fleet.members, "copy", lambda one: one.remote.copy(change.path, COPY_TIMEOUT_S))
+        fleet.each(fleet.members, "copy", lambda one: _copy(fleet, change, one))
         signed = change.release or m.Signed("", "")
         fleet.each(
             fleet.members, "check",
@@ -121,6 +123,21 @@ def _prepare(fleet: Fleet, change: Change) -> None:
             ),
         )  # fmt: skip
     fleet.require_all()
+
+
+def _copy(fleet: Fleet, change: Change, member: Member) -> None:
+    """Send what a host lacks, unless that cannot fit."""
+    found = member.remote.ask("inspect", m.Inspect(sorted(change.sizes)), m.Inspected, 120.0)
+    to_send = sum(change.sizes[path] for path in found.missing)
+    if to_send >= found.free_bytes:
+        raise RefusedError(
+            "unfit",
+            f"the disk is full: {to_send / 2**20:.1f} MB are to be sent, and "
+            f"{found.free_bytes / 2**20:.1f} MB are free; make room with: windlass gc "
+            f"{fleet.environment.name}",
+        )
+    if found.missing:
+        member.remote.copy(change.path, COPY_TIMEOUT_S)
 
 
 def _switch(fleet: Fleet, change: Change, batch: Sequence[Member]) -> None:

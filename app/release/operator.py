@@ -114,6 +114,12 @@ class Operator:
         if done.code != 0 or done.output.strip():
             raise ReleaseError(f"{path} is not in this machine's store; build it, or copy it here")
 
+    def sizes(self, path: str) -> dict[str, int]:
+        """The bytes of each store path that a release needs, itself too."""
+        closure = self.shell.run(argv.closure(path), timeout_s=_TIMEOUT_S).split()
+        sizes = self.shell.run(argv.sizes(closure), timeout_s=_TIMEOUT_S).split()
+        return dict(zip(closure, map(int, sizes), strict=True))
+
     def require_verified(self, status: Mapping[str, m.HostStatus], path: str) -> None:
         """Raise unless every host of an environment has confirmed a release, completely.
 

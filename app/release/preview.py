@@ -61,14 +61,12 @@ class Preview(msgspec.Struct):
 def preview(operator: Operator, path: str) -> Preview:
     """Find out what deploying a release would change."""
     operator.require_whole(path)
-    closure = operator.shell.run(argv.closure(path), timeout_s=_TIMEOUT_S).split()
-    sizes = operator.shell.run(argv.sizes(closure), timeout_s=_TIMEOUT_S).split()
-    size_of = dict(zip(closure, map(int, sizes), strict=True))
+    size_of = operator.sizes(path)
     signed = operator.sign_statement(path)
     hosts = {remote.name: _of_host(remote, path, signed, size_of) for remote in operator.remotes}
     first = next(iter(hosts.values()))
     commit = commit_of(path)
-    added, removed, changed = _packages(_closure_of(operator, first.path), closure)
+    added, removed, changed = _packages(_closure_of(operator, first.path), list(size_of))
     return Preview(
         path, commit, added, removed, changed, commits(operator, first.commit, commit), hosts
     )

@@ -189,7 +189,8 @@ def test_a_full_store_is_said_and_nothing_is_switched(two: Two) -> None:
     try:
         done = two.deploy("production", new)
         assert done.returncode == 1
-        assert "the disk of two is full; make room with: windlass gc" in done.stdout, done.stdout
+        assert "two: the disk is full: " in done.stdout, done.stdout
+        assert "make room with: windlass gc production" in done.stdout
         assert "No host was switched" in done.stdout
     finally:
         machine.run("rm", "/nix/filler")

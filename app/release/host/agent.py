@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from app.errors import AppError, RefusedError
+from app.errors import AppError, CommandError, RefusedError
 from app.release import argv
 from app.release import messages as m
 from app.release.host import audit, lease, retention, traffic
@@ -115,8 +115,12 @@ class Agent:
         """Say which paths are not here."""
         for path in order.paths:
             self.site.require_store_path(path)
-        missing = self.shell.run(argv.invalid(order.paths), timeout_s=60.0).split()
-        return m.Inspected(missing, retention.free_bytes(self.site))
+        free_bytes = retention.free_bytes(self.site)
+        try:
+            missing = self.shell.run(argv.invalid(order.paths), timeout_s=60.0).split()
+        except CommandError:  # on a full disk the store does not even answer
+            missing = order.paths
+        return m.Inspected(missing, free_bytes)
 
     def probe(self, order: m.Probe) -> m.Probed:
         """Say whether every worker runs a release and the service answers as it should."""
