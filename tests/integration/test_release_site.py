@@ -293,6 +293,24 @@ def test_killed_guard_and_killed_service_do_not_keep_a_host_from_going_back(
     record("guard and supervisord killed in the window", f"back after {took:.0f} s")
 
 
+def test_deployer_that_wakes_up_late_is_refused(servers: Servers) -> None:
+    servers.inventory(bake={"seconds": 30})
+    deployment = servers.start_deploy(servers.new)
+    deployment.wait_for("bake", "begun")
+    (asleep,) = psutil.Process(deployment.process.pid).children()
+    asleep.suspend()
+    servers.wait_until_back(servers.old)
+    other = servers.site.release("d")
+    servers.inventory()
+    wait_for(lambda: servers.deploy(other).returncode == 0, "another deployer to go through", 300)
+    asleep.resume()
+    assert deployment.end() == 1
+    said = json.dumps(deployment.events[-1])
+    record("deployer asleep past its lease", said)
+    assert "the lease of" in said
+    assert servers.at() == {other}, "the one that woke up has changed nothing"
+
+
 def record(what: str, how: str) -> None:
     """Keep a line for the table, where one is asked for."""
     if path := os.environ.get("RELEASE_TABLE"):
