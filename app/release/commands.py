@@ -9,50 +9,22 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
 from app.errors import AppError, ReleaseError
-from app.release import announcing, deploy, display, preview, setup, statements
+from app.release import announcing, deploy, display, preview, upkeep
 from app.release import messages as m
 from app.release.announcing import News
+from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
 from app.release.deploy import Change, Outcome
-from app.release.fleet import end, under_lease
-from app.release.operator import Operator, operating
 from app.release.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from app.config import Sources
-
-_CONFIG = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), default="deploy.toml",
-    show_default=True, envvar="WINDLASS_DEPLOY", help="The environments and their hosts.",
-)  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-_RELEASE = click.option(
-    "--release", "path", help="Store path of the release.  [default: build .#release]"
-)
-
-
-class _Caller(Protocol):
-    """What of the command line's context is used here."""
-
-    @property
-    def sources(self) -> Sources: ...
-
-    def say(self, text: str) -> None: ...
-
-
-@contextmanager
-def _operating(config: Path, name: str) -> Iterator[Operator]:
-    caller: _Caller = click.get_current_context().obj
-    with operating(config, name, caller.sources.environ) as operator:
-        yield operator
+    from app.release.operator import Operator
 
 
 def _progress(*, as_json: bool) -> Progress:
@@ -64,10 +36,10 @@ def _progress(*, as_json: bool) -> Progress:
 
 @click.command("deploy")
 @click.argument("environment")
-@_RELEASE
+@RELEASE
 @click.option("--reason", default="", help="Why; goes to the audit log and to who is notified.")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def deploy_command(
     environment: str, path: str | None, reason: str, config: Path, *, as_json: bool
 ) -> None:
@@ -77,7 +49,7 @@ def deploy_command(
     goes back by itself, whatever happens to this command.
     """
     progress = _progress(as_json=as_json)
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         if path is None:
             path = _verified_or_built(operator, progress)
         operator.require_whole(path)
@@ -94,8 +66,8 @@ def deploy_command(
 @click.argument("environment")
 @click.argument("release", required=False)
 @click.option("--reason", default="rollback", help="Why; goes to the audit log.")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def rollback_command(
     environment: str, release: str | None, reason: str, config: Path, *, as_json: bool
 ) -> None:
@@ -104,7 +76,7 @@ def rollback_command(
     RELEASE is a store path, or a release's name or commit. Without it, the candidates are named.
     """
     progress = _progress(as_json=as_json)
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         candidates = operator.candidates()
         if release is None:
             display.candidates(list(candidates.values()), as_json=as_json)
@@ -141,7 +113,7 @@ def _tell(
     operator: Operator, change: Change, progress: Progress, event: str, commits: list[str],
     outcome: Outcome | None = None,
 ) -> None:  # fmt: skip
-    caller: _Caller = click.get_current_context().obj
+    caller: Caller = click.get_current_context().obj
     news = News(
         event, operator.environment.name, change.path, change.by, change.deploy,
         (outcome.fault if outcome else "") or change.reason, commits,
@@ -185,7 +157,7 @@ def _verified_or_built(operator: Operator, progress: Progress) -> str:
 
 def _require_verified(operator: Operator, config: Path, path: str) -> None:
     if operator.environment.requires:
-        with _operating(config, operator.environment.requires) as before:
+        with operating_as_called(config, operator.environment.requires) as before:
             found = before.ask_all("status", m.Nothing(), m.HostStatus)
         operator.require_verified(found, path)
 
@@ -215,11 +187,11 @@ def _chosen(candidates: dict[str, m.Confirmed], release: str) -> str:
 
 @click.command("status")
 @click.argument("environment")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def status_command(environment: str, config: Path, *, as_json: bool) -> None:
     """Show what every host of ENVIRONMENT runs, since when, and whether it is healthy."""
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         found = operator.try_all("status", m.Nothing(), m.HostStatus)
     display.status(environment, found, as_json=as_json)
     if not all(isinstance(one, m.HostStatus) and not one.fault for one in found.values()):
@@ -228,11 +200,11 @@ def status_command(environment: str, config: Path, *, as_json: bool) -> None:
 
 @click.command("releases")
 @click.argument("environment")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
     """List the releases that were confirmed in ENVIRONMENT, and where each is kept."""
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         found = operator.ask_all("status", m.Nothing(), m.HostStatus)
     display.releases(found, as_json=as_json)
 
@@ -240,11 +212,11 @@ def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
 @click.command("audit")
 @click.argument("environment")
 @click.option("-n", "--entries", default=20, show_default=True, type=click.IntRange(1, 100_000))
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def audit_command(environment: str, entries: int, config: Path, *, as_json: bool) -> None:
     """Show who did what to ENVIRONMENT, when and why; exit code 1 when a log was tampered with."""
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         found = operator.ask_all("audit", m.AuditWanted(entries), m.Audited)
     display.audit(found, as_json=as_json)
     if any(one.fault for one in found.values()):
@@ -253,12 +225,12 @@ def audit_command(environment: str, entries: int, config: Path, *, as_json: bool
 
 @click.command("plan")
 @click.argument("environment")
-@_RELEASE
-@_CONFIG
-@_JSON
+@RELEASE
+@CONFIG
+@JSON
 def plan_command(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
     """Show what a deployment to ENVIRONMENT would change."""
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         found = preview.preview(operator, path or operator.build())
     display.plan(environment, found, as_json=as_json)
 
@@ -266,17 +238,17 @@ def plan_command(environment: str, path: str | None, config: Path, *, as_json: b
 @click.command("diff")
 @click.argument("environment")
 @click.argument("target", default="HEAD")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON
 def diff_command(environment: str, target: str, config: Path, *, as_json: bool) -> None:
     """List the commits that TARGET (a commit, or another environment) has and ENVIRONMENT has not.
 
     Says so, too, when the hosts of ENVIRONMENT do not all run the same.
     """
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         found = operator.ask_all("status", m.Nothing(), m.HostStatus)
         if target in operator.inventory.environments:
-            with _operating(config, target) as other:
+            with operating_as_called(config, target) as other:
                 theirs = other.ask_all("status", m.Nothing(), m.HostStatus)
             target = next(iter(theirs.values())).commit
         runs = {name: one.commit for name, one in found.items()}
@@ -289,13 +261,13 @@ def diff_command(environment: str, target: str, config: Path, *, as_json: bool) 
 @click.argument("programs", nargs=-1)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
 @click.option("-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000))
-@_CONFIG
+@CONFIG
 def logs_command(
     environment: str, programs: tuple[str, ...], lines: int, config: Path, *, follow: bool
 ) -> None:
     """Show what the programs of every host of ENVIRONMENT say."""
     words = [*programs, f"--lines={lines}", *(["--follow"] if follow else [])]
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         if not display.follow(operator.remotes, words):
             sys.exit(1)
 
@@ -303,13 +275,13 @@ def logs_command(
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("environment")
 @click.argument("words", nargs=-1, required=True)
-@_CONFIG
+@CONFIG
 def exec_command(environment: str, words: tuple[str, ...], config: Path) -> None:
     """Run a command of the release (check, config, status) on every host of ENVIRONMENT.
 
     Nothing else can be run: the deploy key opens no shell. For that, log in as yourself.
     """
-    with _operating(config, environment) as operator:
+    with operating_as_called(config, environment) as operator:
         found = operator.ask_all("execute", m.Execute(list(words)), m.Executed, 150.0)
     for name, done in found.items():
         for line in done.output.splitlines():
@@ -318,145 +290,10 @@ def exec_command(environment: str, words: tuple[str, ...], config: Path) -> None
         sys.exit(1)
 
 
-# ---- what a person sets
-
-
-@click.command("approve")
-@click.argument("environment")
-@click.option("--release", "path", required=True, help="Store path that was verified.")
-@click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
-@click.option(
-    "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
-    help="Your private ssh key, or its .pub file when your agent has it.",
-)  # fmt: skip
-@_CONFIG
-def approve_command(environment: str, path: str, who: str, key: Path, config: Path) -> None:
-    """Approve a release for ENVIRONMENT, as a change from what it runs now.
-
-    It must have been verified by the environment that this one requires. Your signature goes to
-    every host, which checks it by itself; should the environment change before the deployment,
-    approve again.
-    """
-    with _operating(config, environment) as operator:
-        if who not in operator.environment.approvers:
-            known = ", ".join(operator.environment.approvers) or "nobody"
-            raise ReleaseError(f"{who} may not approve for {environment}; who may: {known}")
-        required = operator.environment.requires
-        with _operating(config, required) as before:
-            verified = before.ask_all("status", m.Nothing(), m.HostStatus)
-        operator.require_verified(verified, path)
-        bases = {one.path for one in operator.ask_all("status", m.Nothing(), m.HostStatus).values()}
-        if len(bases) != 1:
-            raise ReleaseError(
-                f"the hosts of {environment} run different releases: {', '.join(sorted(bases))}; "
-                "bring them to one first"
-            )
-        approval = statements.Approval(
-            environment, path, bases.pop(), required, list(verified), who, time.time()
-        )
-        signed = statements.sign(operator.shell, approval, key, statements.APPROVAL)
-        operator.ask_all("approve", signed, m.Nothing)
-    click.echo(f"{who} approved {path} for {environment}, from {approval.base or 'nothing'}")
-
-
-@click.command("lock")
-@click.argument("environment")
-@click.option("--reason", required=True, help="Why nobody may deploy.")
-@_CONFIG
-def lock_command(environment: str, reason: str, config: Path) -> None:
-    """Let nobody deploy to ENVIRONMENT until: windlass unlock."""
-    with _operating(config, environment) as operator:
-        operator.ask_all("lock", m.Lock(operator.by, reason, 0.0), m.Nothing)
-    click.echo(f"{environment} is locked: {reason}")
-
-
-@click.command("unlock")
-@click.argument("environment")
-@_CONFIG
-def unlock_command(environment: str, config: Path) -> None:
-    """Let people deploy to ENVIRONMENT again."""
-    with _operating(config, environment) as operator:
-        operator.ask_all("unlock", m.Unlock(operator.by), m.Nothing)
-    click.echo(f"{environment} is unlocked")
-
-
-@click.command("maintenance")
-@click.argument("environment")
-@click.argument("state", type=click.Choice(["on", "off"]))
-@_CONFIG
-def maintenance_command(environment: str, state: str, config: Path) -> None:
-    """Close the service of ENVIRONMENT to clients (503, Retry-After), or open it again."""
-    with _operating(config, environment) as operator:
-        operator.ask_all("maintenance", m.Maintenance(state == "on", operator.by), m.Nothing)
-    click.echo(f"maintenance of {environment} is {state}")
-
-
-@click.command("gc")
-@click.argument("environment")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@_CONFIG
-def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
-    """Remove releases from the hosts of ENVIRONMENT that need not be kept.
-
-    Never what runs, the way back, or what deploy.toml keeps by number and age.
-    """
-
-    def show(name: str, done: m.Collected) -> None:
-        word = "would go" if dry_run else f"gone, {done.freed_bytes >> 20} MB freed"
-        for path in done.paths:
-            click.echo(f"{name:12} {path} {word}")
-        if not done.paths:
-            click.echo(f"{name:12} nothing to remove")
-
-    with _operating(config, environment) as operator:
-        _under_lease(
-            operator,
-            lambda fence, deploy_id: m.Collect(fence, deploy_id, operator.by, dry_run), show,
-        )  # fmt: skip
-
-
-def _under_lease(
-    operator: Operator,
-    order: Callable[[int, str], m.Collect],
-    show: Callable[[str, m.Collected], None],
-) -> None:
-    progress = Progress(lambda _: None)
-    with under_lease(
-        operator.environment, operator.remotes, operator.new_deploy(), operator.by, progress
-    ) as fleet:
-        try:
-            for one in fleet.members:
-                wanted = order(one.fence, fleet.deploy)
-                show(one.name, one.remote.ask("collect", wanted, m.Collected, 900.0))
-        finally:
-            end(fleet, "collected")
-
-
-@click.command("setup")
-@click.argument("environment")
-@_RELEASE
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
-@_CONFIG
-def setup_command(environment: str, path: str | None, config: Path, *, dry_run: bool) -> None:
-    """Prepare the servers of ENVIRONMENT: user, folders, units, the deploy key's forced command.
-
-    Comes as each host's `admin`, by your own ssh key. Does nothing twice.
-    """
-    caller: _Caller = click.get_current_context().obj
-    with operating(config, environment, caller.sources.environ, admin=True) as operator:
-        release = path or operator.build()
-        operator.require_whole(release)
-        for remote in operator.remotes:
-            wanted = setup.installation(operator, release, remote.host.user)
-            done = setup.set_up(operator, remote, release, wanted, dry_run=dry_run, say=caller.say)
-            display.setup(remote.name, done, dry_run=dry_run)
-
-
 COMMANDS = {
     command.name or "": command
     for command in (
         deploy_command, rollback_command, status_command, releases_command, audit_command,
-        plan_command, diff_command, logs_command, exec_command, approve_command, lock_command,
-        unlock_command, maintenance_command, gc_command, setup_command,
+        plan_command, diff_command, logs_command, exec_command, *upkeep.COMMANDS,
     )
 }  # fmt: skip
