@@ -133,7 +133,7 @@ def down(context: Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 @click.pass_obj
 def status(context: Context, *, as_json: bool) -> None:
-    """Show every process, its uptime, restarts and release.
+    """Show every process, its uptime, restarts and release; with an environment: its servers.
 
     Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
     """
@@ -158,7 +158,10 @@ def status(context: Context, *, as_json: bool) -> None:
 @click.argument("programs", nargs=-1)
 @click.pass_obj
 def logs(context: Context, programs: tuple[str, ...], lines: int, *, follow: bool) -> None:
-    """Show what the stack's programs say: web, nginx, redis, supervisord; all by default."""
+    """Show what the stack's programs say: web, nginx, redis, supervisord; all by default.
+
+    With an environment of deploy.toml first: those of its servers.
+    """
     from app.stack import logs as files
 
     folder = context.layout().logs
@@ -257,6 +260,8 @@ def check(context: Context, *, as_json: bool) -> None:
 @click.pass_obj
 def plan_command(context: Context, file: BinaryIO, *, as_json: bool, co2: bool | None) -> None:
     """Compute the cheapest production plan for the payload in FILE (- for standard input).
+
+    With an environment of deploy.toml instead: what a deployment to it would change.
 
     The payload is that of POST /productionplan. Exit code 1 when it is wrong or no plan meets it.
     """

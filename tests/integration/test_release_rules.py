@@ -264,10 +264,10 @@ def test_what_a_person_on_call_asks(two: Two) -> None:
 
 def test_maintenance_closes_the_service_and_opens_it(two: Two) -> None:
     site, url = two.site, f"{two.site.machines['one'].address}:8000"
-    ask = (
-        sys.executable, "-c", "import http.client as h, sys; c = h.HTTPConnection(sys.argv[1]); "
-        "c.request('GET', '/'); print(c.getresponse().status)", url,
-    )  # fmt: skip
+    code = (
+        "import http.client as h, sys; c = h.HTTPConnection(sys.argv[1]); c.request('GET', '/'); "
+        "print(c.getresponse().status)"
+    )
     for state, status in (("on", "503"), ("off", "200")):
         assert site.windlass("maintenance", "staging", state).returncode == 0
-        assert site.deployer.run(*ask).strip() == status
+        assert site.deployer.run(sys.executable, "-c", code, url).strip() == status
