@@ -142,15 +142,16 @@ class Operator:
 
     def candidates(self) -> dict[str, m.Confirmed]:
         """The releases that every host can roll back to, newest first, by their store path."""
-        found = self.ask_all("status", m.Nothing(), m.HostStatus)
-        common: set[str] | None = None
-        newest: dict[str, m.Confirmed] = {}
-        for status in found.values():
-            here = {one.path for one in status.confirmed} & set(status.kept) - {status.path}
-            common = here if common is None else common & here
-            newest |= {one.path: one for one in status.confirmed}
-        wanted = [newest[path] for path in common or set()]
-        return {one.path: one for one in sorted(wanted, key=lambda one: one.at, reverse=True)}
+        hosts = list(self.ask_all("status", m.Nothing(), m.HostStatus).values())
+        newest = {one.path: one for status in hosts for one in status.confirmed}
+        common = set(newest)
+        for status in hosts:
+            common &= {one.path for one in status.confirmed} & set(status.kept)
+        # Where only some hosts run it, it is a way to bring all of them to one side.
+        if len(running := {status.path for status in hosts}) == 1:
+            common -= running
+        wanted = sorted((newest[path] for path in common), key=lambda one: one.at, reverse=True)
+        return {one.path: one for one in wanted}
 
 
 @contextmanager
