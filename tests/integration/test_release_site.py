@@ -211,6 +211,8 @@ def test_killed_deployer_leaves_the_old_release_and_the_next_run_converges(
     with Load(servers.site, HOSTS) as load:
         deployment = servers.start_deploy(new)
         deployment.wait_for(*at)
+        if at[0] == "switch":  # in the middle of it, not before it has reached any host
+            wait_for(lambda: any(map(is_open, servers.site.hosts())), "an open switch", 60)
         deployment.kill()
         confirmed = at[0] == "confirm"
         if confirmed:
