@@ -110,7 +110,8 @@ class Service:
         if self.status().running:
             done = self.shell.attempt((self._program(path), "reload"), timeout_s=timeout_s)
             if done.code != 0:
-                raise ReleaseError(last_words(done))
+                said = last_words(done).splitlines() or [f"windlass reload ended with {done.code}"]
+                raise ReleaseError(said[-1].removeprefix("windlass: "))
         self._wait(lambda: self.fault(name), timeout_s)
 
     def deactivate(self) -> None:
