@@ -70,6 +70,12 @@ class Servers:
         wait_for(lambda: self.is_healthy(path), f"every host to be well at {path}", 60)
         return took
 
+    def wait_for(self, deployment: Deployment, at: tuple[str, str, str]) -> None:
+        """Wait until a deployment is at a step; of a switch, until it has reached a host."""
+        deployment.wait_for(*at)
+        if at[:2] == ("switch", "begun"):
+            wait_for(lambda: any(map(is_open, self.site.hosts())), "an open switch", 60)
+
     def is_healthy(self, path: str) -> bool:
         found = self.site.status("staging")
         return all(one.get("path") == path and not one.get("fault") for one in found.values())
@@ -210,9 +216,7 @@ def test_killed_deployer_leaves_the_old_release_and_the_next_run_converges(
     new = servers.site.release("e")
     with Load(servers.site, HOSTS) as load:
         deployment = servers.start_deploy(new)
-        deployment.wait_for(*at)
-        if at[0] == "switch":  # in the middle of it, not before it has reached any host
-            wait_for(lambda: any(map(is_open, servers.site.hosts())), "an open switch", 60)
+        servers.wait_for(deployment, at)
         deployment.kill()
         confirmed = at[0] == "confirm"
         if confirmed:
@@ -238,7 +242,7 @@ def test_cut_link_takes_every_host_back(servers: Servers, at: tuple[str, str, st
     servers.inventory(bake={"seconds": 20})
     new = servers.site.release("f")
     deployment = servers.start_deploy(new)
-    deployment.wait_for(*at)
+    servers.wait_for(deployment, at)
     cut = servers.site.machines["two"]
     cut.set_link(up=False)
     begun = time.monotonic()
@@ -264,7 +268,7 @@ def test_machines_that_start_anew_in_the_window_run_the_old_release(
 ) -> None:
     servers.inventory(bake={"seconds": 30})
     deployment = servers.start_deploy(servers.new)
-    deployment.wait_for(*at)
+    servers.wait_for(deployment, at)
     for machine in servers.site.hosts():
         machine.pull_the_plug()
     deployment.kill()
