@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def _progress(*, as_json: bool) -> Progress:
-    return Progress(display.as_json if as_json else display.for_people)
+    return Progress(display.as_json if as_json else display.People().show)
 
 
 # ---- deploy and rollback

@@ -30,8 +30,23 @@ _MARKS = {"begun": ("…", "white"), "done": ("✓", "green"), "failed": ("✗",
           "said": ("·", "yellow")}  # fmt: skip
 
 
-def for_people(event: Event) -> None:
-    """One line for an event, on standard error."""
+class People:
+    """Shows events to people, on standard error: a line when a step begins, and one for each end."""
+
+    def __init__(self) -> None:
+        self._step = ""
+
+    def show(self, event: Event) -> None:
+        """Show an event; that a step begins on a further host is not told again."""
+        if event.state == "begun" and event.host:
+            if event.step == self._step:
+                return
+            event = msgspec.structs.replace(event, host="")
+        self._step = event.step
+        _show(event)
+
+
+def _show(event: Event) -> None:
     mark, color = _MARKS[event.state]
     took = f"{event.seconds:6.1f} s" if event.state in {"done", "failed"} else " " * 8
     text = event.text.strip().splitlines()
