@@ -31,7 +31,7 @@ _MARKS = {"begun": ("…", "white"), "done": ("✓", "green"), "failed": ("✗",
 
 
 class People:
-    """Shows events to people, on standard error: a line when a step begins, and one for each end."""
+    """Shows events to people, on standard error: a line for a step's begin, one for each end."""
 
     def __init__(self) -> None:
         self._step = ""
