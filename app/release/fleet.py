@@ -100,8 +100,12 @@ class Fleet:
             if member.lost:
                 raise ReleaseError(f"{member.name}: {member.lost}")
 
-    def beat(self, member: Member) -> None:
-        """Extend a lease until the run ends; a thread for each host, as one may not answer."""
+    def add(self, member: Member) -> None:
+        """Hold a host's lease from now on, by a thread of its own: another may not answer."""
+        self.members.append(member)
+        threading.Thread(target=self._beat, args=(member,), daemon=True).start()
+
+    def _beat(self, member: Member) -> None:
         while not self._ended.wait(self.environment.window_s / _BEATS_A_WINDOW):
             self._extend(member)
 
@@ -116,7 +120,7 @@ class Fleet:
             self.progress.say("lease", str(error), member.name)
 
     def stop_beating(self) -> None:
-        """End the thread of `beat`."""
+        """Extend no lease any more."""
         self._ended.set()
 
 
@@ -130,19 +134,17 @@ def under_lease(
         RefusedError: a host is locked, or another deployer has it.
     """
     fleet = Fleet(environment, deploy, by, [], progress)
-    with progress.step("lease"):
-        _begin_all(fleet, remotes)
-    beating = [
-        threading.Thread(target=fleet.beat, args=(member,), daemon=True) for member in fleet.members
-    ]
-    for thread in beating:
-        thread.start()
+    try:
+        with progress.step("lease"):
+            for remote in remotes:
+                fleet.add(_begin(fleet, remote))
+    except BaseException:
+        end(fleet, "another host refused")
+        raise
     try:
         yield fleet
     finally:
         fleet.stop_beating()
-        for thread in beating:
-            thread.join(environment.window_s)
 
 
 def end(fleet: Fleet, result: str) -> None:
@@ -184,15 +186,6 @@ def gather(members: Sequence[_Member], action: Callable[[_Member], _Found]) -> l
 def _named(name: str, error: BaseException) -> str:
     text = str(error)
     return text if text.startswith(name) else f"{name}: {text}"
-
-
-def _begin_all(fleet: Fleet, remotes: Sequence[Remote]) -> None:
-    try:
-        for remote in remotes:
-            fleet.members.append(_begin(fleet, remote))
-    except BaseException:
-        end(fleet, "another host refused")
-        raise
 
 
 def _begin(fleet: Fleet, remote: Remote) -> Member:

@@ -26,8 +26,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 HOSTS = ("one", "two", "three")
-WINDOW_S = 20
-BACK_S = WINDOW_S + 60
+WINDOW_S = 30
+BACK_S = WINDOW_S + 90
 """Within this the old release serves on every host again: the window, and a hot upgrade on a
 machine that three of them share with the tests."""
 LONG = bool(os.environ.get("RELEASE_LONG"))
