@@ -117,7 +117,8 @@ class Fleet:
             member.lost = str(error)
         except AppError as error:
             # The next beat may get through; the host itself decides when it has been too long.
-            self.progress.say("lease", str(error), member.name)
+            if not self._ended.is_set():
+                self.progress.say("lease", str(error), member.name)
 
     def stop_beating(self) -> None:
         """Extend no lease any more."""
