@@ -6,7 +6,6 @@ Everything goes by the commands of the release in question (`windlass status --j
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import ssl
 import time
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from app.release.messages import SmokeTest
     from app.release.shell import Shell
 
-_STATUS_TIMEOUT_S = 20.0
+_STATUS_TIMEOUT_S = 30.0
 _PROBE_TIMEOUT_S = 5.0
 _POLL_S = 0.2
 _LONGEST_BODY = 1 << 20
@@ -44,6 +43,7 @@ class ServiceStatus(msgspec.Struct):
     """What `windlass status --json` says that matters here."""
 
     running: bool
+    problem: str = ""
     release: str = ""
     reload: str = ""
     addresses: list[str] = []
@@ -75,10 +75,13 @@ class Service:
     def status(self) -> ServiceStatus:
         """How it is, as the release in force says; not running where that cannot be asked."""
         program = self._program(self.site.current() or str(self.site.agent))
-        with contextlib.suppress(CommandError, msgspec.MsgspecError):
+        try:
             done = self.shell.attempt((program, "status", "--json"), timeout_s=_STATUS_TIMEOUT_S)
             return msgspec.json.decode(done.output, type=ServiceStatus)
-        return ServiceStatus(running=False)
+        except (CommandError, msgspec.MsgspecError) as error:
+            return ServiceStatus(
+                running=False, problem=f"how the service is cannot be had: {error}"
+            )
 
     def fault(self, name: str, smoke: Sequence[SmokeTest] = ()) -> str:
         """Why the service is not healthy as the release of that name; empty when it is."""
@@ -173,7 +176,7 @@ def run_release(shell: Shell, path: str, words: Sequence[str], timeout_s: float)
 def fault_of(found: ServiceStatus, name: str) -> str:
     """Why what runs is not all of the release of that name, and ready; empty when it is."""
     if not found.running:
-        return "the service is down"
+        return found.problem or "the service is down"
     workers = found.workers()
     for slot, processes in workers.items():
         good = [p for p in processes if p.state == "ready" and p.release == name]
