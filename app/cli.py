@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 import click
 import msgspec
 
-from app import __version__, config, identity, log
+from app import __version__, config, identity
 from app.config import VARIABLES, Settings, Sources
 from app.errors import AppError, ConfigError, Fault, StackError
+from app.mount import Commands
+from app.terminal import color, show_line, show_plan, show_status
 
 if TYPE_CHECKING:
-    from app.planning import DetailedAnswer
     from app.process import MasterOptions
     from app.process.state import MasterState
     from app.stack.layout import Layout
     from app.stack.plan import Plan
-    from app.stack.status import StackStatus
 
 EX_CONFIG = 78
 # Modules of the stack and the service are imported by the commands that need them: `windlass
@@ -66,10 +66,11 @@ class Context:
     def say(self, text: str) -> None:
         """Tell of a step, on standard error, so that `--json` stays clean."""
         if not self.quiet:
-            click.echo(click.style("windlass: ", dim=True) + text, err=True, color=_color())
+            click.echo(click.style("windlass: ", dim=True) + text, err=True, color=color())
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Settings are environment variables and a .env file: windlass config --help.",
 )
@@ -89,6 +90,9 @@ def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
       windlass logs -f    what it says
       windlass reload     new code or settings, without a gap
       windlass down       stop it
+      windlass deploy ENV          a release to servers
+      windlass status ENV          what each of them runs
+      windlass rollback ENV        back to a release before
     """  # noqa: D301 - \\b is how click is told to leave the lines as they are
     ctx.obj = Context(Sources(os.environ, _env_file(env_file)), quiet)
 
@@ -136,7 +140,7 @@ def down(context: Context) -> None:
 @click.option("--serving", is_flag=True, help="Exit code 1 unless the service answers, too.")
 @click.pass_obj
 def status(context: Context, *, as_json: bool, serving: bool) -> None:
-    """Show every process, its uptime, restarts and release.
+    """Show every process, its uptime, restarts and release; with an environment: its servers.
 
     Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
     """
@@ -149,7 +153,7 @@ def status(context: Context, *, as_json: bool, serving: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
-        _show_status(found)
+        show_status(found)
     if not found.running:
         sys.exit(3)
     if serving and not lifecycle.serves(settings):
@@ -165,7 +169,10 @@ def status(context: Context, *, as_json: bool, serving: bool) -> None:
 @click.argument("programs", nargs=-1)
 @click.pass_obj
 def logs(context: Context, programs: tuple[str, ...], lines: int, *, follow: bool) -> None:
-    """Show what the stack's programs say: web, nginx, redis, supervisord; all by default."""
+    """Show what the stack's programs say: web, nginx, redis, supervisord; all by default.
+
+    With an environment of deploy.toml first: those of its servers.
+    """
     from app.stack import logs as files
 
     folder = context.layout().logs
@@ -177,11 +184,11 @@ def logs(context: Context, programs: tuple[str, ...], lines: int, *, follow: boo
     chosen = list(programs) or known
     for name in chosen:
         for line in files.last(folder / f"{name}.log", lines):
-            _show_line(name, line)
+            show_line(name, line)
     if follow:
         with _signals_as_interrupt(quietly=True):
             for name, line in files.follow(folder, list(programs), lambda: False, from_end=True):
-                _show_line(name, line)
+                show_line(name, line)
 
 
 @cli.command()
@@ -266,6 +273,8 @@ def check(context: Context, *, as_json: bool) -> None:
 def plan_command(context: Context, file: BinaryIO, *, as_json: bool, co2: bool | None) -> None:
     """Compute the cheapest production plan for the payload in FILE (- for standard input).
 
+    With an environment of deploy.toml instead: what a deployment to it would change.
+
     The payload is that of POST /productionplan. Exit code 1 when it is wrong or no plan meets it.
     """
     from app import planning
@@ -277,7 +286,7 @@ def plan_command(context: Context, file: BinaryIO, *, as_json: bool, co2: bool |
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
-        _show_plan(found)
+        show_plan(found)
 
 
 def _config_epilog() -> str:
@@ -307,6 +316,18 @@ def config_command(context: Context, *, as_json: bool) -> None:
         width = max(len(f"{row['name']}={row['value']}") for row in rows)
         for row in rows:
             click.echo(f"{row['name']}={row['value']}".ljust(width) + f"  # {row['source']}")
+
+
+@cli.command(hidden=True)
+@click.argument("folder", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.pass_obj
+def render(context: Context, folder: Path) -> None:
+    """Render the configuration of supervisord and Nginx into FOLDER; nothing else is touched."""
+    from dataclasses import replace
+
+    from app.stack import render as rendering
+
+    rendering.write(replace(_plan(context, context.settings()), output=folder.absolute()))
 
 
 @cli.command(hidden=True)
@@ -397,13 +418,8 @@ def main() -> NoReturn:
 
 
 def _fail(error: AppError, code: int) -> NoReturn:
-    click.echo(click.style("windlass: ", fg="red") + str(error), err=True, color=_color())
+    click.echo(click.style("windlass: ", fg="red") + str(error), err=True, color=color())
     sys.exit(code)
-
-
-def _color() -> bool | None:
-    # None lets click decide by whether the stream is a terminal; see no-color.org.
-    return False if os.environ.get("NO_COLOR") else None
 
 
 def _env_file(given: Path | None) -> Path | None:
@@ -427,6 +443,8 @@ def _environment(context: Context) -> dict[str, str]:
 
 
 def _configure_logs(settings: Settings) -> None:
+    from app import log
+
     colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     log.configure(as_json=settings.logs_json, level=settings.log_level, colors=colors)
 
@@ -442,7 +460,10 @@ def _plan(context: Context, settings: Settings) -> Plan:
     static = plan.StaticFiles(
         assets.files | own.files, assets.address("windlass.css"), STATIC_FOLDER / "favicon.svg"
     )
-    return plan.make(settings, static, _search_path(), context.say)
+    profile = os.environ.get("WINDLASS_PROFILE")
+    return plan.make(
+        settings, static, _search_path(), context.say, Path(profile) if profile else None
+    )
 
 
 def _search_path() -> str:
@@ -472,6 +493,7 @@ def _plan_of_new_code(context: Context, settings: Settings) -> Plan:
 
 def _warn_of_redis(context: Context, plan: Plan) -> None:
     """Say it at once when the Redis in use does not answer; the rest of the service works."""
+    from app import log
     from app.stack import nginx, probe
 
     address = nginx.listen_addresses(plan.settings.host, plan.settings.port)[0]
@@ -494,7 +516,7 @@ def _stay_in_foreground(context: Context, plan: Plan) -> None:
 
     try:
         for name, line in files.follow(plan.layout.logs, [], gone, from_end=True):
-            _show_line(name, line)
+            show_line(name, line)
     except BaseException:
         # The first Ctrl-C asks for an orderly end; a second one must not spoil it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -519,64 +541,9 @@ class _signals_as_interrupt:  # noqa: N801 - reads as the statement that it is u
         return self._quietly and kind is KeyboardInterrupt
 
 
-def _show_line(name: str, line: str) -> None:
-    click.echo(click.style(f"{name:11} ", fg="cyan") + line, color=_color())
-
-
 def _masked(name: str, text: str) -> str:
+    from app import log
+
     if name == "REDIS_URL":
         return log.mask(text)
     return "***" if text and VARIABLES[name].is_secret else text
-
-
-def _show_status(found: StackStatus) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not found.running:
-        click.echo("The stack is down; start it with: windlass up -d")
-        for name, pids in found.leftovers.items():
-            left = ", ".join(map(str, pids))
-            click.echo(f"left over of {name}: process {left}; end it with: windlass down")
-        return
-    click.echo(f"{found.environment}, release {found.release}, Redis {found.redis}")
-    click.echo("  ".join(found.addresses))
-    if found.reload:
-        click.echo(f"last reload: {found.reload}")
-    table = Table(box=None, pad_edge=False)
-    for title in ("process", "state", "pid", "up", "restarts", "release", "last exit"):
-        numeric = title in {"pid", "up", "restarts"}
-        table.add_column(title, justify="right" if numeric else "left")
-    for process in found.processes:
-        table.add_row(
-            process.name, process.state, str(process.pid), _duration(process.uptime_s),
-            str(process.restarts), process.release, process.last_exit,
-        )  # fmt: skip
-    Console(highlight=False).print(table)
-
-
-def _show_plan(found: DetailedAnswer) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("plant", "type", "euro/MWh", "MW", "of", "why"):
-        numeric = title in {"euro/MWh", "MW", "of"}
-        table.add_column(title, justify="right" if numeric else "left")
-    for plant in found.plants:
-        table.add_row(
-            plant.name, plant.type, f"{plant.marginal_cost:.2f}", f"{plant.p:.1f}",
-            f"{plant.pmax:.1f}", plant.reason.replace("-", " "), style=None if plant.on else "dim",
-        )  # fmt: skip
-    Console(highlight=False).print(table)
-    price = "none" if found.marginal_price is None else f"{found.marginal_price:.2f} euro/MWh"
-    click.echo(f"load {found.load:.1f} MW, cost {found.cost:.2f} euro/h, marginal price {price}, "
-               f"CO2 {found.co2:.2f} t/h")  # fmt: skip
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days}d {hours}h"
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {whole % 60}s"

@@ -17,7 +17,11 @@
     │   └── UnprovenPlanError     the independent check refuses a plan: a fault of this software
     ├── StoreError
     │   └── StoreUnavailableError Redis does not answer in time
-    └── StackError                the stack cannot start, stop or be read
+    ├── StackError                the stack cannot start, stop or be read
+    └── ReleaseError              a release cannot be brought to its hosts, or back
+        ├── CommandError          a program that was run failed, or took too long
+        ├── RefusedError          a host says no, and why
+        └── UnreachableError      a host cannot be spoken to
 
 An error names the input that caused it and says what to do next. It knows nothing of HTTP or exit
 codes: `app.web.problems` turns it into a status and `app.cli` into an exit code, one place each. It
@@ -153,3 +157,33 @@ class StoreUnavailableError(StoreError):
 
 class StackError(AppError):
     """The stack cannot start, stop or be read; the message says what to do next."""
+
+
+class ReleaseError(AppError):
+    """A release cannot be brought to its hosts, or back; the message says what to do next."""
+
+
+class CommandError(ReleaseError):
+    """A program that was run failed or took too long; carries the end of what it said."""
+
+
+class RefusedError(ReleaseError):
+    """A host says no.
+
+    Attributes:
+        code: one word for programs: fence, locked, busy, unfit, unapproved, unsigned, unhealthy,
+            unknown.
+        reason: a sentence for people, with what to do next.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(code, reason)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class UnreachableError(ReleaseError):
+    """A host cannot be spoken to: no connection, another host key, or no answer in time."""

@@ -19,6 +19,8 @@ from app.stack import launch, tls
 from app.stack.layout import user_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from app.config import Settings
     from app.stack.plan import Plan
 
@@ -81,7 +83,6 @@ def configuration(plan: Plan) -> str:
         "user": user_name(),
         "workers": settings.worker_count,
         "run": layout.run,
-        "conf": layout.conf,
         "state": layout.state,
         "maintenance": layout.maintenance,
         "backlog": BACKLOG,
@@ -92,11 +93,21 @@ def configuration(plan: Plan) -> str:
             at for port in settings.ports for at in listen_addresses(settings.host, port)
         ],
         "stylesheet": plan.static.stylesheet,
-        "favicon": plan.static.favicon,
+        "favicon": _published(plan, plan.static.favicon),
     }
     values |= _limits(settings) | _answers(settings) | _abilities(plan) | _tls(plan)
     loader = Loader(str(layout.conf / "nginx"), autoescape=None, whitespace="all")
     return loader.load("nginx.conf").generate(**values).decode()
+
+
+def _published(plan: Plan, source: Path) -> Path:
+    """Where a static file is published: a path that is the same for every release that has it.
+
+    Nothing here may name the release's own folder. The text would differ from release to release,
+    and Nginx, loading it anew, closes idle connections on which a client may just be sending.
+    """
+    names = [name for name, path in plan.static.files.items() if path == source]
+    return plan.layout.static / names[0]
 
 
 def listen_addresses(host: str, port: int) -> list[str]:

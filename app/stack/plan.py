@@ -39,6 +39,8 @@ class Plan:
         redis: the stack's own Redis, or None where it uses one that runs elsewhere.
         output: folder of the rendered configuration.
         logs_to_stdout: whether programs log to the standard output and not to files.
+        profile: link to the release in force, where a deployment sets one; what supervisord starts
+            anew is then of that release and not of the one that `up` was of.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Plan:
     static: StaticFiles
     output: Path
     logs_to_stdout: bool = False
+    profile: Path | None = None
 
     @property
     def supervisord_conf(self) -> Path:
@@ -61,7 +64,11 @@ class Plan:
 
 
 def make(
-    settings: Settings, static: StaticFiles, search_path: str, say: Callable[[str], None]
+    settings: Settings,
+    static: StaticFiles,
+    search_path: str,
+    say: Callable[[str], None],
+    profile: Path | None = None,
 ) -> Plan:
     """Find the programs, make the folders, and decide whether the stack runs its own Redis.
 
@@ -70,6 +77,7 @@ def make(
         static: what Nginx serves by itself.
         search_path: folders as in PATH.
         say: told of what takes long.
+        profile: see `Plan`.
 
     Raises:
         StackError: a program is missing or a folder cannot be made.
@@ -80,4 +88,4 @@ def make(
     own = None
     if redis.is_managed(settings, folders):
         own = binaries.provide(binaries.REDIS, folders.root, search_path, say)
-    return Plan(settings, folders, nginx, own, static, folders.rendered)
+    return Plan(settings, folders, nginx, own, static, folders.rendered, profile=profile)

@@ -73,7 +73,7 @@ def programs(plan: Plan) -> list[Program]:
     """What supervisord runs, in the order in which it starts."""
     drain_s = plan.settings.drain_timeout_s + _STOP_MARGIN_S
     found = [
-        Program("web", (sys.executable, "-m", "app", "serve"), 20, "TERM", drain_s),
+        Program("web", _master(plan), 20, "TERM", drain_s),
         Program("nginx", _kept_nginx(plan), 30, "QUIT", drain_s),
     ]
     if plan.redis:
@@ -85,6 +85,12 @@ def programs(plan: Plan) -> list[Program]:
 def stop_timeout_s(drain_timeout_s: float) -> float:
     """Seconds that the stack may take to stop: its programs stop one after the other."""
     return 2 * (drain_timeout_s + _STOP_MARGIN_S) + _REDIS_STOP_S + _STOP_MARGIN_S
+
+
+def _master(plan: Plan) -> tuple[str, ...]:
+    if plan.profile:
+        return (str(plan.profile / "bin" / "windlass"), "serve")
+    return (sys.executable, "-m", "app", "serve")
 
 
 def _kept_nginx(plan: Plan) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ def test_kept_alive_clients_get_time_at_a_reload_where_nginx_can(
 def test_every_path_in_nginxs_configuration_is_quoted(plan: Plan, state: Path) -> None:
     text = nginx.configuration(plan)
     assert f'pid "{state}/run/nginx.pid";' in text
-    assert f'alias "{state}/favicon.svg";' in text
+    assert f'alias "{plan.layout.static}/favicon.0.svg";' in text
     places = [match.start() for match in re.finditer(re.escape(str(state)), text)]
     assert len(places) >= 9
     for place in places:
@@ -300,6 +300,22 @@ def test_supervisord_reads_the_very_commands_in_a_folder_with_an_unusual_name(pl
         assert found.directory == str(plan.layout.state)
         assert found.autorestart
         assert found.redirect_stderr
+
+
+def test_a_master_that_is_started_anew_is_of_the_profile_where_there_is_one(
+    plan: Plan, state: Path
+) -> None:
+    profile = state / "profile"
+    (web,) = [one for one in render.programs(replace(plan, profile=profile)) if one.name == "web"]
+    assert web.argv == (str(profile / "bin" / "windlass"), "serve")
+
+
+def test_nginxs_configuration_is_the_same_from_another_folder_of_the_same_release(
+    plan: Plan, tmp_path: Path
+) -> None:
+    shutil.copytree(plan.layout.conf / "nginx", tmp_path / "nginx")
+    moved = replace(plan, layout=replace(plan.layout, root=tmp_path, conf=tmp_path))
+    assert nginx.configuration(moved) == nginx.configuration(plan)
 
 
 def test_supervisord_listens_on_a_socket_of_this_user_only(plan: Plan) -> None:

@@ -1,0 +1,44 @@
+"""What every release command starts from: its options, its caller, the hosts of a name."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from app.release.operator import Operator, operating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.config import Sources
+
+CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), default="deploy.toml",
+    show_default=True, envvar="WINDLASS_DEPLOY", help="The environments and their hosts.",
+)  # fmt: skip
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+RELEASE = click.option(
+    "--release", "path", help="Store path of the release.  [default: build .#release]"
+)
+
+
+class Caller(Protocol):
+    """What of the command line's context is used here."""
+
+    @property
+    def sources(self) -> Sources:
+        """Where settings, and secrets, come from."""
+
+    def say(self, text: str) -> None:
+        """Tell of a step."""
+
+
+@contextmanager
+def operating_as_called(config: Path, name: str) -> Iterator[Operator]:
+    """Act on an environment as whoever called the command that runs now."""
+    caller: Caller = click.get_current_context().obj
+    with operating(config, name, caller.sources.environ) as operator:
+        yield operator

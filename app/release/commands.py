@@ -1,0 +1,299 @@
+"""The commands that act on the servers of deploy.toml; `app.cli` mounts them when one is asked for.
+
+Exit codes as everywhere: 0 done, 1 not (and the last line says what every host runs), 78 a wrong
+deploy.toml. What was asked for and would be the wrong thing is refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from app.errors import AppError, ReleaseError
+from app.release import announcing, deploy, display, preview, upkeep
+from app.release import messages as m
+from app.release.announcing import News
+from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
+from app.release.deploy import Change, Outcome
+from app.release.progress import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.release.operator import Operator
+
+
+def _progress(*, as_json: bool) -> Progress:
+    return Progress(display.as_json if as_json else display.People().show)
+
+
+# ---- deploy and rollback
+
+
+@click.command("deploy")
+@click.argument("environment")
+@RELEASE
+@click.option("--reason", default="", help="Why; goes to the audit log and to who is notified.")
+@CONFIG
+@JSON
+def deploy_command(
+    environment: str, path: str | None, reason: str, config: Path, *, as_json: bool
+) -> None:
+    """Bring a release to every host of ENVIRONMENT, or leave every host where it was.
+
+    Copy, check, switch by batches, probe, watch real traffic, confirm. A host that is not confirmed
+    goes back by itself, whatever happens to this command.
+    """
+    progress = _progress(as_json=as_json)
+    with operating_as_called(config, environment) as operator:
+        if path is None:
+            path = _verified_or_built(operator, progress)
+        operator.require_whole(path)
+        _require_verified(operator, config, path)
+        with progress.step("sign"):
+            release = operator.sign(path)
+        change = Change(
+            operator.new_deploy(), path, operator.by, reason, release, sizes=operator.sizes(path)
+        )
+        _run(operator, change, progress, as_json=as_json)
+
+
+@click.command("rollback")
+@click.argument("environment")
+@click.argument("release", required=False)
+@click.option("--reason", default="rollback", help="Why; goes to the audit log.")
+@CONFIG
+@JSON
+def rollback_command(
+    environment: str, release: str | None, reason: str, config: Path, *, as_json: bool
+) -> None:
+    """Return every host of ENVIRONMENT to RELEASE, which was confirmed there before.
+
+    RELEASE is a store path, or a release's name or commit. Without it, the candidates are named.
+    """
+    progress = _progress(as_json=as_json)
+    with operating_as_called(config, environment) as operator:
+        candidates = operator.candidates()
+        if release is None:
+            display.candidates(list(candidates.values()), as_json=as_json)
+            return
+        path = _chosen(candidates, release)
+        change = Change(operator.new_deploy(), path, operator.by, reason, None, is_rollback=True)
+        _run(operator, change, progress, as_json=as_json)
+
+
+def _run(operator: Operator, change: Change, progress: Progress, *, as_json: bool) -> None:
+    """Carry a change out, tell everybody, and end with the truth."""
+    commits = _commits(operator, change)
+    _tell(operator, change, progress, "started", commits)
+    begun = time.monotonic()
+    _take_back_when_told_to_end()
+    try:
+        outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
+    except AppError as error:
+        refused = Outcome(str(error), was_switched=False, hosts={}, all_as_wanted=True)
+        _tell(operator, change, progress, "failed", commits, refused)
+        raise
+    event = "succeeded" if not outcome.fault else "failed"
+    if outcome.fault and outcome.was_switched:
+        event = "rolled-back"
+    _tell(operator, change, progress, event, commits, outcome)
+    display.outcome(
+        outcome, change, operator.environment.name, time.monotonic() - begun, as_json=as_json
+    )
+    if outcome.fault or not outcome.all_as_wanted:
+        sys.exit(1)
+
+
+def _tell(
+    operator: Operator, change: Change, progress: Progress, event: str, commits: list[str],
+    outcome: Outcome | None = None,
+) -> None:  # fmt: skip
+    caller: Caller = click.get_current_context().obj
+    news = News(
+        event, operator.environment.name, change.path, change.by, change.deploy,
+        (outcome.fault if outcome else "") or change.reason, commits,
+        outcome.hosts if outcome else {},
+    )  # fmt: skip
+    announcing.announce(
+        operator.environment.notify,
+        news,
+        caller.sources.environ,
+        lambda text: progress.say("notify", text),
+    )
+
+
+def _take_back_when_told_to_end() -> None:
+    """Turn SIGTERM and SIGHUP into the KeyboardInterrupt that Ctrl-C is: it takes hosts back."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+
+
+def _commits(operator: Operator, change: Change) -> list[str]:
+    """The commits that a change brings, for those who are told of it."""
+    if not operator.environment.notify:
+        return []
+    try:
+        first = operator.remotes[0].ask("status", m.Nothing(), m.HostStatus)
+    except AppError:  # the run itself will say it
+        return []
+    return preview.commits(operator, first.commit, preview.commit_of(change.path))
+
+
+def _verified_or_built(operator: Operator, progress: Progress) -> str:
+    if operator.environment.requires:
+        raise ReleaseError(
+            f"{operator.environment.name} takes what {operator.environment.requires} has verified: "
+            f"name it with --release; windlass releases {operator.environment.requires} lists them"
+        )
+    with progress.step("build"):
+        return operator.build()
+
+
+def _require_verified(operator: Operator, config: Path, path: str) -> None:
+    if operator.environment.requires:
+        with operating_as_called(config, operator.environment.requires) as before:
+            found = before.ask_all("status", m.Nothing(), m.HostStatus)
+        operator.require_verified(found, path)
+
+
+def _chosen(candidates: dict[str, m.Confirmed], release: str) -> str:
+    """The one candidate that `release` names.
+
+    Raises:
+        ReleaseError: none does, or more than one.
+    """
+    found = [
+        path
+        for path, one in candidates.items()
+        if release in {path, one.name} or (len(release) >= 4 and one.commit.startswith(release))
+    ]
+    if len(found) == 1:
+        return found[0]
+    there = "\n".join(f"  {path}  {one.name}" for path, one in candidates.items()) or "  none"
+    what = "names no release" if not found else "names more than one release"
+    raise ReleaseError(
+        f"{release} {what} that every host was confirmed with and still has. There are:\n{there}"
+    )
+
+
+# ---- what is asked
+
+
+@click.command("status")
+@click.argument("environment")
+@CONFIG
+@JSON
+def status_command(environment: str, config: Path, *, as_json: bool) -> None:
+    """Show what every host of ENVIRONMENT runs, since when, and whether it is healthy."""
+    with operating_as_called(config, environment) as operator:
+        found = operator.try_all("status", m.Nothing(), m.HostStatus)
+    display.status(environment, found, as_json=as_json)
+    if not all(isinstance(one, m.HostStatus) and not one.fault for one in found.values()):
+        sys.exit(1)
+
+
+@click.command("releases")
+@click.argument("environment")
+@CONFIG
+@JSON
+def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
+    """List the releases that were confirmed in ENVIRONMENT, and where each is kept."""
+    with operating_as_called(config, environment) as operator:
+        found = operator.ask_all("status", m.Nothing(), m.HostStatus)
+    display.releases(found, as_json=as_json)
+
+
+@click.command("audit")
+@click.argument("environment")
+@click.option("-n", "--entries", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@CONFIG
+@JSON
+def audit_command(environment: str, entries: int, config: Path, *, as_json: bool) -> None:
+    """Show who did what to ENVIRONMENT, when and why; exit code 1 when a log was tampered with."""
+    with operating_as_called(config, environment) as operator:
+        found = operator.ask_all("audit", m.AuditWanted(entries), m.Audited)
+    display.audit(found, as_json=as_json)
+    if any(one.fault for one in found.values()):
+        sys.exit(1)
+
+
+@click.command("plan")
+@click.argument("environment")
+@RELEASE
+@CONFIG
+@JSON
+def plan_command(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
+    """Show what a deployment to ENVIRONMENT would change."""
+    with operating_as_called(config, environment) as operator:
+        found = preview.preview(operator, path or operator.build())
+    display.plan(environment, found, as_json=as_json)
+
+
+@click.command("diff")
+@click.argument("environment")
+@click.argument("target", default="HEAD")
+@CONFIG
+@JSON
+def diff_command(environment: str, target: str, config: Path, *, as_json: bool) -> None:
+    """List the commits that TARGET (a commit, or another environment) has and ENVIRONMENT has not.
+
+    Says so, too, when the hosts of ENVIRONMENT do not all run the same.
+    """
+    with operating_as_called(config, environment) as operator:
+        found = operator.ask_all("status", m.Nothing(), m.HostStatus)
+        if target in operator.inventory.environments:
+            with operating_as_called(config, target) as other:
+                theirs = other.ask_all("status", m.Nothing(), m.HostStatus)
+            target = next(iter(theirs.values())).commit
+        runs = {name: one.commit for name, one in found.items()}
+        missing = {name: preview.commits(operator, commit, target) for name, commit in runs.items()}
+    display.difference(runs, missing, target, as_json=as_json)
+
+
+@click.command("logs")
+@click.argument("environment")
+@click.argument("programs", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
+@click.option("-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000))
+@CONFIG
+def logs_command(
+    environment: str, programs: tuple[str, ...], lines: int, config: Path, *, follow: bool
+) -> None:
+    """Show what the programs of every host of ENVIRONMENT say."""
+    words = [*programs, f"--lines={lines}", *(["--follow"] if follow else [])]
+    with operating_as_called(config, environment) as operator:
+        if not display.follow(operator.remotes, words):
+            sys.exit(1)
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("environment")
+@click.argument("words", nargs=-1, required=True)
+@CONFIG
+def exec_command(environment: str, words: tuple[str, ...], config: Path) -> None:
+    """Run a command of the release (check, config, status) on every host of ENVIRONMENT.
+
+    Nothing else can be run: the deploy key opens no shell. For that, log in as yourself.
+    """
+    with operating_as_called(config, environment) as operator:
+        found = operator.ask_all("execute", m.Execute(list(words)), m.Executed, 150.0)
+    for name, done in found.items():
+        for line in done.output.splitlines():
+            click.echo(click.style(f"{name:12} ", fg="cyan") + line)
+    if any(done.code for done in found.values()):
+        sys.exit(1)
+
+
+COMMANDS = {
+    command.name or "": command
+    for command in (
+        deploy_command, rollback_command, status_command, releases_command, audit_command,
+        plan_command, diff_command, logs_command, exec_command, *upkeep.COMMANDS,
+    )
+}  # fmt: skip

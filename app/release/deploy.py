@@ -1,0 +1,294 @@
+"""The way of a release to the hosts of an environment, and of all of them back: read it here.
+
+::
+
+    lease -> copy -> check -> (switch -> probe) by batches -> bake -> confirm -> end
+                                 |                  |           |        |
+                                 v                  v           v        v
+                              back: every host that was switched, each to where it was found
+
+Nothing is switched before every host has the release whole and says that it may and can run. A host
+that is switched goes back by itself unless this run extends its deadline; so a run that is killed
+needs nobody to clean up after it. What every host runs in the end is asked, not assumed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from app.errors import AppError, RefusedError, ReleaseError
+from app.release import fleet as fleets
+from app.release import judge
+from app.release import messages as m
+from app.release.fleet import Fleet, Member, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from app.release.inventory import Environment
+    from app.release.progress import Progress
+    from app.release.remote import Remote
+
+COPY_TIMEOUT_S = 1800.0
+_MARGIN_S = 30.0
+_PROBES_S = 30.0
+_POLL_S = 0.5
+_BAKE_POLL_S = 2.0
+_BACK_ATTEMPTS = 3
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done.
+
+    Attributes:
+        deploy: id of the run.
+        path: store path of the release.
+        by: who wants it.
+        reason: why.
+        release: the builder's signature of the path; None for a rollback.
+        is_rollback: whether to return to a release that was confirmed on the hosts before.
+        sizes: bytes of each store path that the release needs; of a rollback none.
+    """
+
+    deploy: str
+    path: str
+    by: str
+    reason: str
+    release: m.Signed | None
+    is_rollback: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it went.
+
+    Attributes:
+        fault: why the change was taken back or never made; empty: every host runs it.
+        was_switched: whether any host was.
+        hosts: what each host is set to now, for people; see `_truth`.
+        all_as_wanted: whether every host is where this outcome says that it should be.
+    """
+
+    fault: str
+    was_switched: bool
+    hosts: dict[str, str]
+    all_as_wanted: bool
+
+
+def carry_out(
+    change: Change, environment: Environment, remotes: Sequence[Remote], progress: Progress
+) -> Outcome:
+    """Bring a release to every host, or every host back to where it was.
+
+    Raises:
+        RefusedError: the lease cannot be had; nothing was touched.
+        UnreachableError: a host cannot be reached; nothing was touched.
+    """
+    with fleets.under_lease(environment, remotes, change.deploy, change.by, progress) as fleet:
+        try:
+            _prepare(fleet, change)
+            for batch in fleet.batches():
+                _switch(fleet, change, batch)
+            _bake(fleet)
+            _confirm(fleet)
+        except (AppError, KeyboardInterrupt) as error:
+            fault = str(error) or "interrupted"
+            _take_back(fleet, change, fault)
+            outcome = _outcome(fleet, change, fault)
+            fleets.end(fleet, f"failed: {fault}")
+            return outcome
+        outcome = _outcome(fleet, change, "")
+        fleets.end(fleet, COMPLETE)
+        return outcome
+
+
+# ---- the way there
+
+
+def _prepare(fleet: Fleet, change: Change) -> None:
+    """Have the release whole on every host, and every host say that it may and can run."""
+    if not change.is_rollback:
+        fleet.each(fleet.members, "copy", lambda one: _copy(fleet, change, one))
+        signed = change.release or m.Signed("", "")
+        fleet.each(
+            fleet.members, "check",
+            lambda one: one.remote.ask(
+                "check", m.Check(one.fence, fleet.deploy, change.path, signed), m.Nothing,
+                fleet.environment.start_timeout_s + _MARGIN_S,
+            ),
+        )  # fmt: skip
+    fleet.require_all()
+
+
+def _copy(fleet: Fleet, change: Change, member: Member) -> None:
+    """Send what a host lacks, unless that cannot fit."""
+    found = member.remote.ask("inspect", m.Inspect(sorted(change.sizes)), m.Inspected, 120.0)
+    to_send = sum(change.sizes[path] for path in found.missing)
+    if to_send >= found.free_bytes:
+        raise RefusedError(
+            "unfit",
+            f"the disk is full: {to_send / 2**20:.1f} MB are to be sent, and "
+            f"{found.free_bytes / 2**20:.1f} MB are free; make room with: windlass gc "
+            f"{fleet.environment.name}",
+        )
+    if found.missing:
+        member.remote.copy(change.path, COPY_TIMEOUT_S)
+
+
+def _switch(fleet: Fleet, change: Change, batch: Sequence[Member]) -> None:
+    """Switch some hosts and see that every worker of each runs the release and serves."""
+    fleet.require_all()
+    there = [one for one in batch if _is_there(fleet, change, one)]
+    for one in there:
+        fleet.progress.say("switch", "runs this release already", one.name)
+    fleet.each([one for one in batch if one not in there], "switch",
+               lambda one: _switch_one(fleet, change, one))  # fmt: skip
+    fleet.each(batch, "probe", lambda one: _probe_until_well(fleet, change.path, one))
+
+
+def _switch_one(fleet: Fleet, change: Change, member: Member) -> None:
+    # From here on the host may have been switched, whatever becomes of the answer.
+    member.switched = True
+    order = m.Switch(
+        member.fence, fleet.deploy, change.path, float(fleet.environment.window_s), change.by,
+        change.reason, change.is_rollback, change.release,
+    )  # fmt: skip
+    # The host may take the time for the way there and for the way back.
+    timeout_s = 2 * fleet.environment.start_timeout_s + _MARGIN_S
+    member.remote.ask("switch", order, m.Switched, timeout_s)
+
+
+def _probe_until_well(fleet: Fleet, path: str, member: Member) -> None:
+    """Return when every worker reports the release and the smoke tests pass, all in one probe."""
+    deadline = time.monotonic() + _PROBES_S
+    while fault := _probe(fleet, path, member):
+        if time.monotonic() >= deadline:
+            raise ReleaseError(fault)
+        time.sleep(_POLL_S)
+
+
+def _probe(fleet: Fleet, path: str, member: Member) -> str:
+    smoke = [m.SmokeTest(s.path, s.status, s.contains) for s in fleet.environment.smoke]
+    return member.remote.ask("probe", m.Probe(path, smoke), m.Probed).fault
+
+
+def _is_there(fleet: Fleet, change: Change, member: Member) -> bool:
+    return member.found == change.path and not _probe(fleet, change.path, member)
+
+
+def _bake(fleet: Fleet) -> None:
+    """Watch what clients get for the bake time; end at once when it is worse than before."""
+    bake = fleet.environment.bake
+    switched = [member for member in fleet.members if member.switched]
+    if not bake.seconds or not switched:
+        return
+    ask = m.Traffic(float(bake.baseline_s))
+    with fleet.progress.step("bake", "", f"{bake.seconds} s"):
+        deadline = time.monotonic() + bake.seconds
+        while time.monotonic() < deadline:
+            time.sleep(min(_BAKE_POLL_S, max(0.0, deadline - time.monotonic())))
+            fleet.require_all()
+            seen = gather(switched, lambda one: one.remote.ask("traffic", ask, m.TrafficSeen))
+            for member, traffic in zip(switched, seen, strict=True):
+                if fault := judge.fault(traffic, bake):
+                    raise ReleaseError(f"{member.name}: {fault}")
+            if fault := judge.fault(judge.together(seen), bake):
+                raise ReleaseError(fault)
+
+
+def _confirm(fleet: Fleet) -> None:
+    """Make it final on every host: each looks at its health once more, over a new connection."""
+    fleet.require_all()
+    fleet.each(
+        [member for member in fleet.members if member.switched],
+        "confirm",
+        lambda one: one.remote.ask("confirm", m.Held(one.fence, fleet.deploy), m.Nothing),
+    )
+
+
+# ---- the way back
+
+
+def _take_back(fleet: Fleet, change: Change, reason: str) -> None:
+    """Take every host back that this run switched, and what an unfinished run had switched."""
+    touched = [one for one in fleet.members if one.switched]
+    left = [one for one in fleet.members if not one.switched and one.unfinished
+            and one.found == change.path and one.origin]  # fmt: skip
+
+    def back(member: Member) -> None:
+        order = m.Back(member.fence, fleet.deploy, change.by, reason)
+        _persist(lambda: member.remote.ask(
+            "back", order, m.At, 3 * fleet.environment.start_timeout_s + _MARGIN_S
+        ))  # fmt: skip
+
+    for members, how in ((touched, back), (left, lambda one: _undo_unfinished(fleet, change, one))):
+        try:
+            fleet.each(members, "back", how)
+        except AppError as error:
+            fleet.progress.say("back", str(error))
+
+
+def _undo_unfinished(fleet: Fleet, change: Change, member: Member) -> None:
+    order = m.Switch(
+        member.fence, fleet.deploy, member.origin, float(fleet.environment.window_s), change.by,
+        "an earlier run that reached only some hosts is taken back", rollback=True,
+    )  # fmt: skip
+    timeout_s = 2 * fleet.environment.start_timeout_s + _MARGIN_S
+    member.remote.ask("switch", order, m.Switched, timeout_s)
+    _probe_until_well(fleet, member.origin, member)
+    member.remote.ask("confirm", m.Held(member.fence, fleet.deploy), m.Nothing)
+
+
+def _persist(attempt: Callable[[], object]) -> None:
+    for number in range(_BACK_ATTEMPTS):
+        try:
+            attempt()
+        except AppError:
+            if number == _BACK_ATTEMPTS - 1:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
+
+
+# ---- the truth
+
+
+def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
+    was_switched = any(member.switched for member in fleet.members)
+
+    def truth(member: Member) -> tuple[str, bool]:
+        wanted = change.path if not fault else member.found
+        if fault and member.unfinished and member.found == change.path and member.origin:
+            wanted = member.origin
+        return _truth(fleet, member, wanted)
+
+    found = gather(fleet.members, truth)
+    return Outcome(
+        fault,
+        was_switched,
+        {one.name: text for one, (text, _) in zip(fleet.members, found, strict=True)},
+        all(right for _, right in found),
+    )
+
+
+def _truth(fleet: Fleet, member: Member, wanted: str) -> tuple[str, bool]:
+    """What a host runs now, and whether that is what it should."""
+    window_s = fleet.environment.window_s
+    try:
+        status = member.remote.ask("status", m.Nothing(), m.HostStatus)
+    except AppError as error:
+        if member.switched:
+            return f"unknown ({error}); it goes back by itself within {window_s} s", False
+        return f"unknown ({error}); it was not switched", False
+    at = status.path or "nothing"
+    if status.pending is not None:
+        return f"{at}, unconfirmed; it goes back to {status.pending.origin or 'nothing'}", False
+    if status.fault and status.path:
+        return f"{at}, but: {status.fault}", False
+    return at, status.path == wanted

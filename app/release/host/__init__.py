@@ -1,0 +1,1 @@
+"""The host agent: what a server does for the deployer, and without it."""

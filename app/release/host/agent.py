@@ -1,0 +1,261 @@
+"""The orders that a host takes: each a JSON message in, one out, by the name of its function."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from app.errors import AppError, CommandError, RefusedError
+from app.release import argv
+from app.release import messages as m
+from app.release.host import audit, lease, retention, traffic
+from app.release.host import site as sites
+from app.release.host.permission import Permission
+from app.release.host.retention import Retention
+from app.release.host.service import Service, fault_of, run_release
+from app.release.host.switching import Switching
+from app.release.shell import Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from app.release.host.site import Site
+
+EXECUTABLE = ("check", "config", "status")
+"""Commands of a release that `windlass exec` may run: none of them changes anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What carries out the orders of one host."""
+
+    site: Site
+    shell: Shell
+    switching: Switching
+
+    @classmethod
+    def at(cls, site: Site, environ: Mapping[str, str]) -> Agent:
+        """The agent of a site.
+
+        Args:
+            site: of the host.
+            environ: of this process.
+        """
+        shell = Shell(site.service_environ(environ))
+        service = Service(site, shell)
+        return cls(site, shell, Switching(site, service, Permission(site, shell)))
+
+    def orders(self) -> dict[str, tuple[type[msgspec.Struct], Callable[[Any], msgspec.Struct]]]:
+        """Every order: what comes in, and what carries it out."""
+        switching = self.switching
+        return {
+            "begin": (m.Begin, self.begin), "extend": (m.Extend, self.extend),
+            "inspect": (m.Inspect, self.inspect), "check": (m.Check, switching.check),
+            "switch": (m.Switch, switching.switch), "probe": (m.Probe, self.probe),
+            "traffic": (m.Traffic, self.traffic), "confirm": (m.Held, switching.confirm),
+            "back": (m.Back, switching.back), "end": (m.End, self.end),
+            "status": (m.Nothing, self.status), "audit": (m.AuditWanted, self.audit),
+            "approve": (m.Signed, self.approve), "lock": (m.Lock, self.lock),
+            "unlock": (m.Unlock, self.unlock), "maintenance": (m.Maintenance, self.maintenance),
+            "collect": (m.Collect, self.collect), "execute": (m.Execute, self.execute),
+            "render": (m.Render, self.render),
+        }  # fmt: skip
+
+    def answer(self, order: str, message: bytes) -> m.Reply[msgspec.Struct]:
+        """Carry out an order and say how that went; every failure becomes a refusal."""
+        kind, carry_out = self.orders()[order]
+        try:
+            return m.Reply(answer=carry_out(msgspec.json.decode(message, type=kind)))
+        except RefusedError as error:
+            refusal = m.Refusal(error.code, error.reason)
+        except msgspec.MsgspecError as error:
+            refusal = m.Refusal("unknown", f"the order {order} is wrong: {error}")
+        except (AppError, OSError) as error:
+            refusal = m.Refusal("failed", str(error))
+        return m.Reply(refusal=refusal)
+
+    # ---- the lease
+
+    def begin(self, order: m.Begin) -> m.Begun:
+        """Give the lease, once what an earlier deployer left open is taken back."""
+        lease.refuse_when_locked(self.site)
+        self.switching.settle_overdue()
+        held = lease.take(self.site, order)
+        self._note("begin", order.by, order.deploy)
+        confirmed = self.site.confirmed()
+        last = confirmed[-1] if confirmed else None
+        unfinished = last is not None and not last.complete and last.path == self.site.current()
+        return m.Begun(
+            held.fence, self.site.current(), unfinished, last.origin if last and unfinished else ""
+        )
+
+    def extend(self, order: m.Extend) -> m.Nothing:
+        """Hold the lease, and the deadline of the switch, for longer."""
+        lease.extend(self.site, order)
+        return m.Nothing()
+
+    def end(self, order: m.End) -> m.Nothing:
+        """Let go of the lease."""
+        lease.require(self.site, order)
+        if order.result == "complete":
+            self.switching.complete()
+        lease.release(self.site, order)
+        self._note("end", order.by, order.deploy, result=order.result)
+        return m.Nothing()
+
+    # ---- what is asked
+
+    def inspect(self, order: m.Inspect) -> m.Inspected:
+        """Say which paths are not here."""
+        for path in order.paths:
+            self.site.require_store_path(path)
+        free_bytes = retention.free_bytes(self.site)
+        try:
+            missing = self.shell.run(argv.invalid(order.paths), timeout_s=60.0).split()
+        except CommandError:  # on a full disk the store does not even answer
+            missing = order.paths
+        return m.Inspected(missing, free_bytes)
+
+    def probe(self, order: m.Probe) -> m.Probed:
+        """Say whether every worker runs a release and the service answers as it should."""
+        name = self.site.release_file(order.path).name
+        return m.Probed(self.switching.service.fault(name, order.smoke))
+
+    def traffic(self, order: m.Traffic) -> m.TrafficSeen:
+        """Say what clients got, before the switch and since."""
+        return traffic.read(self.site, order.baseline_s)
+
+    def status(self, _: m.Nothing) -> m.HostStatus:
+        """Say how the host is."""
+        site, path = self.site, self.site.current()
+        release = site.release_file(path) if path else None
+        held = site.lease()
+        confirmed = site.confirmed()
+        last = next((entry for entry in reversed(confirmed) if entry.path == path), None)
+        found = self.switching.service.status()
+        return m.HostStatus(
+            environment=site.config().environment,
+            path=path,
+            release=found.release,
+            commit=release.commit if release else "",
+            fault=fault_of(found, release.name) if release else "nothing is deployed",
+            since=last.at if last else 0.0,
+            confirmed=confirmed,
+            kept=retention.kept(site),
+            free_bytes=retention.free_bytes(site),
+            pending=site.pending(),
+            lock=site.lock(),
+            maintenance=(site.stack / "maintenance").exists(),
+            holder=held.by if sites.left_s(held.boot, held.deadline_s) > 0 else "",
+        )
+
+    def audit(self, order: m.AuditWanted) -> m.Audited:
+        """Show the audit log."""
+        return audit.read(self.site, order.entries)
+
+    def execute(self, order: m.Execute) -> m.Executed:
+        """Run a command of the release, of those that change nothing."""
+        if not order.words or order.words[0] not in EXECUTABLE:
+            raise RefusedError(
+                "unknown", f"only these can be run on hosts: {', '.join(EXECUTABLE)}"
+            )
+        if not self.site.current():
+            raise RefusedError("unhealthy", "nothing is deployed here")
+        code, output = run_release(self.shell, self.site.current(), order.words, 120.0)
+        return m.Executed(code, output)
+
+    def render(self, order: m.Render) -> m.Rendered:
+        """Show what a release would change of the configuration, and of the settings."""
+        # Its code is run for this, so it must be a release and not just any path.
+        self.switching.permission.require_signed(order.path, order.release)
+        with tempfile.TemporaryDirectory(prefix="windlass-render-") as folder:
+            code, output = run_release(self.shell, order.path, ("render", folder), 60.0)
+            if code != 0:
+                raise RefusedError("unfit", output.strip())
+            lines = [
+                line
+                for name in ("supervisord.conf", "nginx.conf")
+                for line in _difference(self.site.stack / "conf" / name, Path(folder, name))
+            ]
+        new, old = self._settings(order.path), self._settings(self.site.current())
+        given = [
+            line.partition("=")[0].strip()
+            for line in _lines(self.site.settings)
+            if "=" in line and not line.lstrip().startswith("#")
+        ]
+        return m.Rendered(
+            "\n".join(lines), sorted(new - old) if old else [], sorted(set(given) - new)
+        )
+
+    def _settings(self, path: str) -> set[str]:
+        if not path:
+            return set()
+        code, output = run_release(self.shell, path, ("config", "--json"), 60.0)
+        if code != 0:
+            raise RefusedError("unfit", output.strip())
+        return {row["name"] for row in msgspec.json.decode(output, type=list[dict[str, str]])}
+
+    # ---- what a person sets
+
+    def approve(self, order: m.Signed) -> m.Nothing:
+        """Keep an approval."""
+        done = self.switching.permission.accept(order)
+        approval = msgspec.json.decode(order.statement, type=dict[str, Any])
+        self._note("approve", approval["by"], path=approval["path"], origin=approval["base"])
+        return done
+
+    def lock(self, order: m.Lock) -> m.Nothing:
+        """Let nobody deploy."""
+        with self.site.recording():
+            lease.refuse_when_locked(self.site)
+            order.at = time.time()
+            self.site.write("lock", order)
+        self._note("lock", order.by, reason=order.reason)
+        return m.Nothing()
+
+    def unlock(self, order: m.Unlock) -> m.Nothing:
+        """Let people deploy again."""
+        with self.site.recording():
+            self.site.remove("lock")
+        self._note("unlock", order.by)
+        return m.Nothing()
+
+    def maintenance(self, order: m.Maintenance) -> m.Nothing:
+        """Close the service, or open it."""
+        file = self.site.stack / "maintenance"
+        if order.on:
+            file.touch()
+        else:
+            file.unlink(missing_ok=True)
+        self._note("maintenance", order.by, result="on" if order.on else "off")
+        return m.Nothing()
+
+    def collect(self, order: m.Collect) -> m.Collected:
+        """Forget releases."""
+        done = Retention(self.site, self.shell).collect(order)
+        if not order.dry_run:
+            self._note("collect", order.by, order.deploy, result=", ".join(done.paths))
+        return done
+
+    def _note(self, action: str, by: str, deploy: str = "", **more: str) -> None:
+        audit.append(self.site, m.AuditEntry("", action, by, deploy, **more))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _difference(old: Path, new: Path) -> list[str]:
+    # Temporary files of a trial are named by its folder; that is no difference.
+    changed = [line.replace(str(new.parent), str(old.parent)) for line in _lines(new)]
+    return list(difflib.unified_diff(_lines(old), changed, old.name, f"{old.name} (new)",
+                                     lineterm="", n=1))  # fmt: skip

@@ -1,0 +1,241 @@
+"""What `windlass setup` lays down on a server; run there by root, as often as one likes.
+
+Each step says what it would change and does nothing where nothing is to be changed. What the
+service runs as, and what the deploy key can reach, is an ordinary user without rights: it cannot
+become root, cannot put an unsigned path into the store, and owns nothing outside its own folder.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.errors import ReleaseError
+from app.release import argv
+from app.release.host.site import Site, SiteConfig, write_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from app.release.shell import Shell
+
+UNITS = Path("/etc/systemd/system")
+NIX_CONF = Path("/etc/nix/nix.conf")
+_BEGIN, _END = "# windlass: begin", "# windlass: end"
+_TIMEOUT_S = 120.0
+
+
+class Installation(msgspec.Struct):
+    """All that a server is told at its setup.
+
+    Attributes:
+        base: folder of the host's records, the home of the user.
+        release: store path whose code is the first agent.
+        deploy_keys: public keys that the forced command is for.
+        signers: the file of those whose signatures count.
+        store_keys: public keys of Nix whose signature lets a store path in.
+    """
+
+    base: str
+    user: str
+    release: str
+    deploy_keys: list[str]
+    signers: str
+    store_keys: list[str]
+    config: SiteConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is to be so.
+
+    Attributes:
+        what: as people read it.
+        is_so: whether it is already.
+        make: makes it so.
+    """
+
+    what: str
+    is_so: Callable[[], bool]
+    make: Callable[[], object]
+
+
+def install(wanted: Installation, shell: Shell, *, dry_run: bool) -> Iterator[tuple[str, bool]]:
+    """Make a server ready, step by step.
+
+    Yields:
+        each step, and whether it changed something, or would.
+
+    Raises:
+        ReleaseError: this is not root, or there is no Nix.
+    """
+    if os.geteuid() != 0:
+        raise ReleaseError("windlass host install needs root; let `admin` in deploy.toml be root")
+    if shutil.which("nix-store", path=shell.environ.get("PATH")) is None:
+        raise ReleaseError("There is no nix-store; install Nix: " + HOW_TO_GET_NIX)
+    for step in _steps(wanted, shell):
+        if step.is_so():
+            yield step.what, False
+        else:
+            if not dry_run:
+                step.make()
+            yield step.what, True
+
+
+HOW_TO_GET_NIX = (
+    "on Debian and Ubuntu, apt install nix-setup-systemd; elsewhere the installer of nixos.org "
+    "with --daemon"
+)
+
+
+def service_unit(wanted: Installation) -> str:
+    """The unit of the service."""
+    return _unit(
+        wanted, "The service that windlass deploys", "run",
+        ["After=network-online.target nix-daemon.socket", "Wants=network-online.target"],
+        # supervisord ends what it runs, in order, and takes its time.
+        ["KillMode=mixed", "TimeoutStopSec=90"],
+    )  # fmt: skip
+
+
+def guard_unit(wanted: Installation) -> str:
+    """The unit of the guard, which takes back what nobody confirms."""
+    return _unit(wanted, "Takes unconfirmed releases back", "guard", ["After=windlass.service"], [])
+
+
+def _unit(
+    wanted: Installation, description: str, word: str, order: list[str], more: list[str]
+) -> str:
+    lines = [
+        "[Unit]", f"Description={description}", *order, "StartLimitIntervalSec=0", "",
+        "[Service]", f"User={wanted.user}", f"Environment=HOME={wanted.base}",
+        f"WorkingDirectory={wanted.base}",
+        f"ExecStart={wanted.base}/agent/bin/windlass host --base {wanted.base} {word}",
+        "Restart=always", "RestartSec=1", "LimitNOFILE=65536", "UMask=0077",
+        "NoNewPrivileges=yes", "ProtectSystem=full", "PrivateDevices=yes", *more, "",
+        "[Install]", "WantedBy=multi-user.target", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def authorized_keys(wanted: Installation) -> str:
+    """The keys that open this host, each for the forced command only."""
+    command = f"{wanted.base}/agent/bin/windlass host --base {wanted.base} gate"
+    return "".join(f'restrict,command="{command}" {key}\n' for key in wanted.deploy_keys)
+
+
+def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
+    base = Path(wanted.base)
+    site = Site(base)
+    yield Step(
+        f"user {wanted.user}",
+        lambda: _has_user(wanted.user),
+        lambda: shell.run(
+            ("useradd", "--system", "--home-dir", wanted.base, "--shell", "/bin/sh", "--user-group",
+                # No password opens it; unlike a locked account, a key may.
+                "--password", "*",
+             wanted.user), timeout_s=_TIMEOUT_S,
+        ),
+    )  # fmt: skip
+    for folder in (base, site.record, site.releases, site.stack, base / ".ssh"):
+        yield _folder(folder, wanted.user)
+    yield _file(base / "site.json", msgspec.json.encode(wanted.config), wanted.user)
+    yield _file(site.signers, wanted.signers.encode(), wanted.user)
+    yield _file(base / ".ssh" / "authorized_keys", authorized_keys(wanted).encode(), wanted.user)
+    yield Step(
+        f"settings {site.settings}", site.settings.exists,
+        lambda: _write(site.settings, f"ENVIRONMENT={wanted.config.environment}\n".encode(),
+                       wanted.user),
+    )  # fmt: skip
+    yield Step(
+        f"agent {wanted.release}",
+        lambda: site.agent.is_symlink() and site.agent.exists(),
+        lambda: _as_user(shell, wanted, argv.keep(site.agent, wanted.release)),
+    )
+    yield from _nix_steps(wanted, shell)
+    for name, text in (("windlass", service_unit(wanted)), ("windlass-guard", guard_unit(wanted))):
+        yield from _unit_steps(name, text, shell)
+
+
+def _nix_steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
+    text = NIX_CONF.read_text() if NIX_CONF.exists() else ""
+    lines = [_BEGIN, "require-sigs = true", "trusted-users = root",
+             f"extra-trusted-public-keys = {' '.join(wanted.store_keys)}", _END]  # fmt: skip
+    block = "\n".join([*lines, ""])
+
+    def make() -> None:
+        before, _, rest = text.partition(_BEGIN)
+        after = rest.partition(f"{_END}\n")[2]
+        NIX_CONF.parent.mkdir(exist_ok=True)
+        write_durably(NIX_CONF, f"{before.rstrip()}\n{block}{after}".encode(), 0o644)
+        # Asks nothing of a machine whose Nix is run by something else.
+        shell.attempt(("systemctl", "try-restart", "nix-daemon"), timeout_s=_TIMEOUT_S)
+
+    yield Step(f"signed paths only ({NIX_CONF})", lambda: block in text, make)
+
+
+def _unit_steps(name: str, text: str, shell: Shell) -> Iterator[Step]:
+    path = UNITS / f"{name}.service"
+
+    def make() -> None:
+        write_durably(path, text.encode(), 0o644)
+        shell.run(("systemctl", "daemon-reload"), timeout_s=_TIMEOUT_S)
+
+    yield Step(f"unit {path}", lambda: _holds(path, text.encode()), make)
+    yield Step(
+        f"{name} starts with the machine",
+        lambda: shell.attempt(("systemctl", "is-enabled", "-q", name), timeout_s=30.0).code == 0,
+        lambda: shell.run(("systemctl", "enable", "--now", name), timeout_s=_TIMEOUT_S),
+    )
+
+
+def _folder(path: Path, user: str) -> Step:
+    def is_so() -> bool:
+        if not path.is_dir():
+            return False
+        found = path.stat()
+        return pwd.getpwuid(found.st_uid).pw_name == user and found.st_mode & 0o777 == 0o700
+
+    def make() -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o700)
+        shutil.chown(path, user, user)
+
+    return Step(f"folder {path}", is_so, make)
+
+
+def _file(path: Path, content: bytes, user: str) -> Step:
+    return Step(f"file {path}", lambda: _holds(path, content), lambda: _write(path, content, user))
+
+
+def _write(path: Path, content: bytes, user: str) -> None:
+    write_durably(path, content)
+    shutil.chown(path, user, user)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _as_user(shell: Shell, wanted: Installation, command: tuple[str, ...]) -> None:
+    """Run a command as the service's user: what it makes is that user's own."""
+    environ = {**shell.environ, "HOME": wanted.base, "NIX_REMOTE": "daemon"}
+    words = ("setpriv", f"--reuid={wanted.user}", f"--regid={wanted.user}", "--init-groups", "--")
+    shell.run((*words, *command), timeout_s=_TIMEOUT_S, environ=environ)

@@ -1,0 +1,152 @@
+"""A host as the deployer sees it: orders over ssh, store paths by nix-copy-closure.
+
+Every order is a connection of its own, so each one shows that the host can be reached anew. Only
+the host key of deploy.toml is accepted; ssh's own configuration and known hosts are not read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
+
+from app.errors import CommandError, RefusedError, UnreachableError
+from app.release import argv
+from app.release.messages import Reply
+from app.release.shell import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from app.release.inventory import Environment, Host
+    from app.release.shell import Shell
+
+_CONNECT_S = 8
+_ALIVE_S = 5
+_SSH_FAILED = 255
+_Answer = TypeVar("_Answer", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One host, and the way to it.
+
+    Attributes:
+        config: the ssh configuration that `write_ssh_config` made.
+    """
+
+    host: Host
+    shell: Shell
+    config: Path
+
+    @property
+    def name(self) -> str:
+        """By which people call it."""
+        return self.host.name
+
+    def ask(
+        self, order: str, message: msgspec.Struct, answer: type[_Answer], timeout_s: float = 60.0
+    ) -> _Answer:
+        """Give an order and return the answer.
+
+        Raises:
+            RefusedError: the host says no.
+            UnreachableError: it cannot be reached, or gives no answer in time.
+        """
+        command = argv.ssh(self.config, self.name, ("windlass", "host", order))
+        given = msgspec.json.encode(message).decode()
+        try:
+            done = self.shell.attempt(command, timeout_s=timeout_s, given=given)
+        except CommandError as error:
+            raise UnreachableError(
+                f"{self.name} gave no answer to {order} within {timeout_s:g} s"
+            ) from error
+        try:
+            reply = msgspec.json.decode(done.output, type=Reply[answer])  # type: ignore[valid-type]
+        except msgspec.MsgspecError as error:
+            raise self._unreachable(order, done.code, last_words(done)) from error
+        if reply.refusal is not None:
+            raise RefusedError(reply.refusal.code, reply.refusal.reason)
+        if done.code != 0:
+            raise self._unreachable(order, done.code, last_words(done))
+        return cast("_Answer", reply.answer)
+
+    def copy(self, path: str, timeout_s: float) -> None:
+        """Send a store path with all that it needs; what is there already is not sent.
+
+        Raises:
+            UnreachableError: the host cannot be reached.
+            CommandError: it does not take the path: unsigned, or a full disk; carries its words.
+        """
+        environ = {**self.shell.environ, "NIX_SSHOPTS": f"-F {self.config}"}
+        done = self.shell.attempt(
+            argv.copy_closure(self.name, path), timeout_s=timeout_s, environ=environ
+        )
+        if done.code == 0:
+            return
+        said = last_words(done)
+        if "lacks a valid signature" in said or "lacks a signature by a trusted key" in said:
+            raise RefusedError(
+                "unsigned",
+                f"{self.name} takes only store paths that are signed by a key it trusts; set "
+                f"store_key in deploy.toml, or sign with: nix store sign. It said:\n{said}",
+            )
+        if "No space left" in said or "disk is full" in said:
+            raise RefusedError(
+                "unfit", f"the disk of {self.name} is full; make room with: windlass gc. It said:\n"
+                f"{said}"
+            )  # fmt: skip
+        raise CommandError(f"{path} could not be copied to {self.name}:\n{said}")
+
+    def _unreachable(self, order: str, code: int, said: str) -> UnreachableError:
+        if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said or "Host key verification" in said:
+            return UnreachableError(
+                f"{self.name} shows another host key than deploy.toml has. If the machine was made "
+                "anew, compare the key on its console and enter it; if not, somebody is in between"
+            )
+        if code == _SSH_FAILED:
+            return UnreachableError(f"{self.name} cannot be reached by ssh: {said}")
+        return UnreachableError(f"{self.name} did not answer {order}: {said or 'nothing was said'}")
+
+
+def write_ssh_config(environment: Environment, folder: Path, key: Path | None) -> Path:
+    """Write the ssh configuration of an environment's hosts and the host keys that it pins.
+
+    Args:
+        environment: whose hosts are meant.
+        folder: of this user only; what is written goes there.
+        key: private key that opens the forced command; None: come as the hosts' admin, by
+            whichever key the operator's own agent or files have.
+    """
+    known = folder / "known_hosts"
+    known.write_text("".join(f"{host.name} {host.host_key}\n" for host in environment.hosts))
+    config = folder / "ssh_config"
+    config.write_text("\n".join(_section(host, key, known) for host in environment.hosts))
+    return config
+
+
+def _section(host: Host, key: Path | None, known: Path) -> str:
+    options: Sequence[tuple[str, object]] = (
+        ("HostName", host.address),
+        ("Port", host.port),
+        ("User", host.user if key else host.admin),
+        *((("IdentityFile", key), ("IdentitiesOnly", "yes")) if key else ()),
+        ("HostKeyAlias", host.name),
+        ("UserKnownHostsFile", known),
+        ("GlobalKnownHostsFile", "/dev/null"),
+        ("StrictHostKeyChecking", "yes"),
+        ("UpdateHostKeys", "no"),
+        ("BatchMode", "yes"),
+        ("PasswordAuthentication", "no"),
+        ("ControlMaster", "no"),
+        ("ControlPath", "none"),
+        ("ConnectTimeout", _CONNECT_S),
+        ("ServerAliveInterval", _ALIVE_S),
+        ("ServerAliveCountMax", 3),
+        ("ForwardAgent", "no"),
+        ("ClearAllForwardings", "yes"),
+        ("LogLevel", "ERROR"),
+    )
+    return "\n".join([f"Host {host.name}", *(f"    {name} {text}" for name, text in options), ""])

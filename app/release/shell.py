@@ -1,0 +1,119 @@
+"""The one place where commands of a release are executed: with a deadline, and reaped.
+
+A command gets no terminal and no standard input but what it is handed. One that takes too long is
+ended with all that it has started, and so is one whose caller is interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_LAST_WORDS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that has ended by itself.
+
+    Attributes:
+        code: its exit code; below 0 the signal that ended it.
+    """
+
+    code: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Executes commands.
+
+    Attributes:
+        environ: of the commands.
+    """
+
+    environ: Mapping[str, str]
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        given: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> str:
+        """Execute a command and return what it printed.
+
+        Raises:
+            CommandError: it cannot be executed, fails or takes longer than `timeout_s`.
+        """
+        done = self.attempt(argv, timeout_s=timeout_s, given=given, environ=environ)
+        if done.code != 0:
+            raise CommandError(f"{shown(argv)} failed ({_how(done.code)}):\n{last_words(done)}")
+        return done.output
+
+    def attempt(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        given: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> Done:
+        """As `run`, where a failure is an answer too.
+
+        Raises:
+            CommandError: it cannot be executed, or takes longer than `timeout_s`.
+        """
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                text=True, errors="replace", start_new_session=True,
+                env=self.environ if environ is None else environ,
+            )  # fmt: skip
+        except OSError as error:
+            raise CommandError(
+                f"{argv[0]} cannot be executed ({error.strerror}); is it installed and in PATH?"
+            ) from error
+        try:
+            output, errors = process.communicate(given, timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise CommandError(f"{shown(argv)} took longer than {timeout_s:g} s") from error
+        finally:
+            _end(process)
+        return Done(process.returncode, output, errors)
+
+
+def shown(argv: Sequence[str]) -> str:
+    """A command as people read it: without what is long and says nothing."""
+    words = [word if len(word) < 100 else f"{word[:97]}..." for word in argv]
+    return " ".join(words[:12]) + (" ..." if len(words) > 12 else "")
+
+
+def last_words(done: Done) -> str:
+    """The end of what a command said, of its complaints first."""
+    return (done.errors.strip() or done.output.strip())[-_LAST_WORDS:]
+
+
+def _how(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()

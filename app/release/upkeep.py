@@ -1,0 +1,161 @@
+"""The commands by which people keep an environment: approve, lock, close, clean up, set up."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.errors import ReleaseError
+from app.release import display, setup, statements
+from app.release import messages as m
+from app.release.caller import CONFIG, RELEASE, Caller, operating_as_called
+from app.release.fleet import end, under_lease
+from app.release.operator import Operator, operating
+from app.release.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@click.command("approve")
+@click.argument("environment")
+@click.option("--release", "path", required=True, help="Store path that was verified.")
+@click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
+@click.option(
+    "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
+    help="Your private ssh key, or its .pub file when your agent has it.",
+)  # fmt: skip
+@CONFIG
+def approve_command(environment: str, path: str, who: str, key: Path, config: Path) -> None:
+    """Approve a release for ENVIRONMENT, as a change from what it runs now.
+
+    It must have been verified by the environment that this one requires. Your signature goes to
+    every host, which checks it by itself; should the environment change before the deployment,
+    approve again.
+    """
+    with operating_as_called(config, environment) as operator:
+        if who not in operator.environment.approvers:
+            known = ", ".join(operator.environment.approvers) or "nobody"
+            raise ReleaseError(f"{who} may not approve for {environment}; who may: {known}")
+        required = operator.environment.requires
+        with operating_as_called(config, required) as before:
+            verified = before.ask_all("status", m.Nothing(), m.HostStatus)
+        operator.require_verified(verified, path)
+        bases = {one.path for one in operator.ask_all("status", m.Nothing(), m.HostStatus).values()}
+        if len(bases) != 1:
+            raise ReleaseError(
+                f"the hosts of {environment} run different releases: {', '.join(sorted(bases))}; "
+                "bring them to one first"
+            )
+        approval = statements.Approval(
+            environment, path, bases.pop(), required, list(verified), who, time.time()
+        )
+        signed = statements.sign(operator.shell, approval, key, statements.APPROVAL)
+        operator.ask_all("approve", signed, m.Nothing)
+    click.echo(f"{who} approved {path} for {environment}, from {approval.base or 'nothing'}")
+
+
+@click.command("lock")
+@click.argument("environment")
+@click.option("--reason", required=True, help="Why nobody may deploy.")
+@CONFIG
+def lock_command(environment: str, reason: str, config: Path) -> None:
+    """Let nobody deploy to ENVIRONMENT until: windlass unlock."""
+    with operating_as_called(config, environment) as operator:
+        operator.ask_all("lock", m.Lock(operator.by, reason, 0.0), m.Nothing)
+    click.echo(f"{environment} is locked: {reason}")
+
+
+@click.command("unlock")
+@click.argument("environment")
+@CONFIG
+def unlock_command(environment: str, config: Path) -> None:
+    """Let people deploy to ENVIRONMENT again."""
+    with operating_as_called(config, environment) as operator:
+        operator.ask_all("unlock", m.Unlock(operator.by), m.Nothing)
+    click.echo(f"{environment} is unlocked")
+
+
+@click.command("maintenance")
+@click.argument("environment")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@CONFIG
+def maintenance_command(environment: str, state: str, config: Path) -> None:
+    """Close the service of ENVIRONMENT to clients (503, Retry-After), or open it again."""
+    with operating_as_called(config, environment) as operator:
+        operator.ask_all("maintenance", m.Maintenance(state == "on", operator.by), m.Nothing)
+    click.echo(f"maintenance of {environment} is {state}")
+
+
+@click.command("gc")
+@click.argument("environment")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@CONFIG
+def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
+    """Remove releases from the hosts of ENVIRONMENT that need not be kept.
+
+    Never what runs, the way back, or what deploy.toml keeps by number and age.
+    """
+
+    def show(name: str, done: m.Collected) -> None:
+        word = "would go" if dry_run else f"gone, {done.freed_bytes >> 20} MB freed"
+        for path in done.paths:
+            click.echo(f"{name:12} {path} {word}")
+        if not done.paths:
+            click.echo(f"{name:12} nothing to remove")
+
+    with operating_as_called(config, environment) as operator:
+        _under_lease(
+            operator,
+            lambda fence, deploy_id: m.Collect(fence, deploy_id, operator.by, dry_run), show,
+        )  # fmt: skip
+
+
+def _under_lease(
+    operator: Operator,
+    order: Callable[[int, str], m.Collect],
+    show: Callable[[str, m.Collected], None],
+) -> None:
+    progress = Progress(lambda _: None)
+    with under_lease(
+        operator.environment, operator.remotes, operator.new_deploy(), operator.by, progress
+    ) as fleet:
+        try:
+            for one in fleet.members:
+                wanted = order(one.fence, fleet.deploy)
+                show(one.name, one.remote.ask("collect", wanted, m.Collected, 900.0))
+        finally:
+            end(fleet, "collected")
+
+
+@click.command("setup")
+@click.argument("environment")
+@RELEASE
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@CONFIG
+def setup_command(environment: str, path: str | None, config: Path, *, dry_run: bool) -> None:
+    """Prepare the servers of ENVIRONMENT: user, folders, units, the deploy key's forced command.
+
+    Comes as each host's `admin`, by your own ssh key. Does nothing twice.
+    """
+    caller: Caller = click.get_current_context().obj
+    with operating(config, environment, caller.sources.environ, admin=True) as operator:
+        release = path or operator.build()
+        operator.require_whole(release)
+        for remote in operator.remotes:
+            wanted = setup.installation(operator, release, remote.host.user)
+            done = setup.set_up(operator, remote, release, wanted, dry_run=dry_run, say=caller.say)
+            display.setup(remote.name, done, dry_run=dry_run)
+
+
+COMMANDS = (
+    approve_command,
+    lock_command,
+    unlock_command,
+    maintenance_command,
+    gc_command,
+    setup_command,
+)

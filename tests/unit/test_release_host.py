@@ -1,0 +1,244 @@
+"""The host agent's parts: lease, fence, records, audit log, forced command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.errors import RefusedError, ReleaseError
+from app.release.argv import SERVE_STORE
+from app.release.host import audit, lease, traffic
+from app.release.host import site as sites
+from app.release.host.gate import admitted
+from app.release.host.site import Site
+from app.release.messages import AuditEntry, Begin, Extend, Held, Lease, Lock, Pending
+from tests.support import ROOT
+
+STORE = "/nix/store/" + "a" * 32
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    (tmp_path / "record").mkdir()
+    return Site(tmp_path)
+
+
+def taken(site: Site, deploy: str, window_s: float = 60.0) -> Lease:
+    return lease.take(site, Begin(deploy, f"{deploy}@desk", window_s))
+
+
+# ---- the lease
+
+
+def test_each_lease_has_a_higher_fence_and_only_one_holds(site: Site) -> None:
+    first = taken(site, "first")
+    with pytest.raises(RefusedError, match=r"first@desk is deploying .* free in \d+ s") as caught:
+        taken(site, "second")
+    assert caught.value.code == "busy"
+    lease.release(site, Held(first.fence, "first"))
+    assert taken(site, "second").fence == first.fence + 1
+
+
+def test_a_lease_that_has_run_out_is_free_and_its_holder_is_refused(site: Site) -> None:
+    first = taken(site, "first", 0.0)
+    with pytest.raises(RefusedError, match="has run out"):
+        lease.require(site, Held(first.fence, "first"))
+    second = taken(site, "second")
+    lease.require(site, Held(second.fence, "second"))
+    with pytest.raises(RefusedError, match=r"second@desk .* has it now") as caught:
+        lease.extend(site, Extend(first.fence, "first", 60.0))
+    assert caught.value.code == "fence"
+
+
+def test_a_lease_of_another_boot_is_over(site: Site) -> None:
+    first = taken(site, "first")
+    first.boot = "an earlier boot"
+    site.write("lease", first)
+    assert taken(site, "second").fence == first.fence + 1
+
+
+def test_extending_a_lease_moves_the_deadline_of_its_own_switch_only(site: Site) -> None:
+    held = taken(site, "mine")
+    theirs = Pending("theirs", 0, "", "x", sites.boot(), 5.0, 0.0, "", "")
+    site.write("switch", theirs)
+    lease.extend(site, Extend(held.fence, "mine", 60.0))
+    assert site.pending() == theirs
+    site.write("switch", msgspec.structs.replace(theirs, deploy="mine"))
+    lease.extend(site, Extend(held.fence, "mine", 60.0))
+    pending = site.pending()
+    assert pending is not None
+    assert 50 < sites.left_s(pending.boot, pending.deadline_s) <= 60
+
+
+def test_a_lock_keeps_everybody_out_and_says_why(site: Site) -> None:
+    site.write("lock", Lock("alice", "the sale is on", 0.0))
+    with pytest.raises(RefusedError, match=r"locked by alice: the sale is on; .*windlass unlock"):
+        taken(site, "first")
+
+
+# ---- records
+
+
+def test_a_record_that_cannot_be_read_is_named_and_not_taken_for_none(site: Site) -> None:
+    (site.record / "switch.json").write_text("{")
+    with pytest.raises(ReleaseError, match=r"switch\.json cannot be read"):
+        site.pending()
+
+
+def test_a_write_that_fails_leaves_what_was_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write("lock", Lock("alice", "before", 0.0))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            site.write("lock", Lock("bob", "after", 0.0))
+    lock = site.lock()
+    assert lock is not None
+    assert lock.by == "alice"
+    assert [path.name for path in site.record.iterdir() if path.name.startswith(".")] == []
+
+
+def test_one_holds_the_right_to_switch(site: Site) -> None:
+    with site.activating(0.0):
+        with pytest.raises(RefusedError, match="just being switched"), site.activating(0.0):
+            pass
+        with site.recording():
+            pass
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/etc/passwd", STORE, f"{STORE}-x/bin", f"{STORE}-x/../y", f"{STORE}-a b", f"{STORE}-x;y",
+     "/nix/store/short-x"],
+)  # fmt: skip
+def test_only_entries_of_the_store_are_paths(site: Site, path: str) -> None:
+    with pytest.raises(RefusedError, match="is no path of"):
+        site.require_store_path(path)
+
+
+def test_an_entry_of_the_store_is_a_path(site: Site) -> None:
+    site.require_store_path(f"{STORE}-windlass-1.0.0")
+
+
+# ---- the audit log
+
+
+def entry(action: str) -> AuditEntry:
+    return AuditEntry("", action, "alice")
+
+
+def test_audit_entries_come_back_in_order_and_whole(site: Site) -> None:
+    for action in ("begin", "switch", "confirm"):
+        audit.append(site, entry(action))
+    found = audit.read(site, 2)
+    assert [one.action for one in found.entries] == ["switch", "confirm"]
+    assert found.fault == ""
+    assert audit.read(Site(Path("/nowhere")), 2).entries == []
+
+
+@pytest.mark.parametrize("change", ["alter", "remove", "break"])
+def test_an_audit_log_that_was_changed_says_where(site: Site, change: str) -> None:
+    for action in ("begin", "switch", "confirm"):
+        audit.append(site, entry(action))
+    file = site.record / "audit.jsonl"
+    lines = file.read_text().splitlines()
+    lines[1:2] = {"alter": [lines[1].replace("alice", "mallory")], "remove": [],
+                  "break": [lines[1][:20]]}[change]  # fmt: skip
+    file.write_text("\n".join([*lines, ""]))
+    assert "line 2" in audit.read(site, 10).fault
+
+
+def test_half_a_line_does_not_swallow_the_next(site: Site) -> None:
+    audit.append(site, entry("begin"))
+    with (site.record / "audit.jsonl").open("a") as file:
+        file.write('{"at":"20')
+    audit.append(site, entry("switch"))
+    assert [one.action for one in audit.read(site, 10).entries] == ["begin", "switch"]
+
+
+# ---- the forced command
+
+ORDERS = {"begin", "switch", "status"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("nix-store --serve --write", SERVE_STORE),
+        ("windlass host status", ("status",)),
+        ("windlass host logs web --lines=20 --follow", ("logs", "web", "--lines=20", "--follow")),
+    ],
+)
+def test_the_gate_lets_through_what_a_deployer_needs(asked: str, words: tuple[str, ...]) -> None:
+    assert admitted(asked, ORDERS) == words
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["", "sh", "bash -c id", "nix-store --serve", "nix-store --delete /nix/store/x",
+     "nix-store --serve --write; id", "windlass host", "windlass host gate", "windlass host guard",
+     "windlass host status; id", "windlass host status extra", "windlass up",
+     "windlass host logs ../x", "windlass host logs --lines=x", "windlass host logs $(id)",
+     "scp -t /"],
+)  # fmt: skip
+def test_the_gate_refuses_all_else(asked: str) -> None:
+    with pytest.raises(RefusedError, match="this key cannot open"):
+        admitted(asked, ORDERS)
+
+
+# ---- traffic
+
+
+def test_traffic_is_split_at_the_switch(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = site.stack / "log"
+    logs.mkdir(parents=True)
+    line = '{{"timestamp":"2026-01-01T00:00:{:02}+00:00","status":{},"duration_s":0.01}}\n'
+    own = '{"timestamp":"2026-01-01T00:00:59+00:00","status":500,"user_agent":"windlass-probe"}\n'
+    text = "".join(line.format(s, 500 if s > 50 else 200) for s in range(60))
+    (logs / "nginx.log").write_text(text + own + "not json\n" + '{"timestamp":"20')
+    begun = 1767225600.0  # 2026-01-01T00:00:00Z
+    site.write("switch", Pending("d", 1, "", "x", sites.boot(), 0.0, begun + 30, "", ""))
+    monkeypatch.setattr("time.time", lambda: begun + 60)
+    seen = traffic.read(site, 300.0)
+    assert (seen.before.requests, seen.before.errors) == (29, 0)
+    assert [window.requests for window in seen.after] == [14, 15]
+    assert [window.errors for window in seen.after] == [0, 9]
+
+
+# ---- orders
+
+
+@pytest.mark.parametrize(
+    ("order", "message", "code"),
+    [
+        ("unlock", {"by": "alice"}, None),
+        ("lock", {"by": "alice", "reason": "x", "at": 0}, None),
+        ("extend", {"fence": 7, "deploy": "x", "window_s": 5}, "fence"),
+        ("extend", {"fence": "seven"}, "unknown"),
+        ("inspect", {"paths": ["/etc/passwd"]}, "unknown"),
+        ("execute", {"words": ["up"]}, "unknown"),
+        ("status", {}, "failed"),
+    ],
+)
+def test_an_order_is_answered_or_refused_and_its_exit_code_says_which(
+    site: Site, order: str, message: dict[str, object], code: str | None
+) -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "app", "host", "--base", str(site.base), "order", order),
+        input=msgspec.json.encode(message), capture_output=True, check=False, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stderr == b""
+    reply = msgspec.json.decode(done.stdout)
+    if code is None:
+        assert (done.returncode, "refusal" in reply) == (0, False)
+    else:
+        assert (done.returncode, reply["refusal"]["code"]) == (1, code)
