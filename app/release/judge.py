@@ -3,8 +3,8 @@
 Two questions, each answered by an exact binomial test, so that a handful of requests convicts
 nobody and noise that was there before does not count:
 
-- **Errors**: given all answers 5xx before and since, is the share of those since larger than its
-  share of the requests explains? And is it above what is borne?
+- **Errors**: are there more than what is borne? And where there were some before: given all answers
+  5xx before and since, is the share of those since larger than its share of the requests explains?
 - **Slowness**: are more than one in a hundred answers slower than the limit, which is a multiple of
   the p99 before? And is that so in every slice of the time since, not in one burst?
 """
@@ -72,7 +72,7 @@ def _errors(seen: TrafficSeen, bake: Bake) -> str:
     beyond_borne = tail(after.errors, after.requests, bake.error_rate)
     share = after.requests / (after.requests + before.requests)
     beyond_before = tail(after.errors, after.errors + before.errors, share)
-    if before.requests == 0:
+    if before.errors == 0:  # nothing excuses them, however little there was before
         beyond_before = 0.0
     if max(beyond_borne, beyond_before) >= CHANCE:
         return ""

@@ -33,6 +33,10 @@ def test_five_percent_errors_convict_without_traffic_before() -> None:
     assert "of 200 requests" in verdict(Window(), window(100, 5), window(100, 5))
 
 
+def test_little_traffic_without_errors_before_excuses_nothing() -> None:
+    assert "5.00 %" in verdict(window(100), window(2400, errors=120))
+
+
 def test_errors_that_there_were_before_do_not_convict() -> None:
     assert verdict(window(3000, 150), window(300, 15), window(300, 18)) == ""
 
