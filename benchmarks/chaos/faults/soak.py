@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,13 +129,18 @@ def _told(programs: Mapping[str, Trend]) -> str:
 
 
 def _memory(stack: Site) -> dict[str, float]:
-    """Proportional share of memory (PSS) of the stack's processes, by program, bytes."""
+    """Memory of the stack's processes, by program, bytes: their share of what no file holds.
+
+    Pages of files are left out: how many of other processes share them changes by itself.
+    """
     found: dict[str, float] = {}
     for process in stack.processes():
-        with contextlib.suppress(psutil.Error):
-            size = float(process.memory_full_info().pss)
+        with contextlib.suppress(psutil.Error, OSError):
+            rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            sizes = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
+            kib = sum(int(sizes[name].split()[0]) for name in ("Pss_Anon", "Pss_Shmem"))
             name = _program(process)
-            found[name] = found.get(name, 0.0) + size
+            found[name] = found.get(name, 0.0) + 1024.0 * kib
     return found
 
 
