@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from app.stack import binaries
 from tests.support import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -24,3 +27,15 @@ def redis_server() -> Path:
 def powerplant() -> Path:
     """Folder of the payloads that the plan's contract names."""
     return ROOT / "tests" / "data" / "powerplant"
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Undo what a test does to the logging of the process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()

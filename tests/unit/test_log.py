@@ -7,30 +7,18 @@ import json
 import logging
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import structlog
 
 from app import log
 from app.config import Secret, Sources, load
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PASSWORD = "hunter2"
 URL = f"redis://user:{PASSWORD}@host:6379/0"
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 class Output:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import resource
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import pytest
 
 from app import log
 from app.process import pulse
@@ -17,8 +20,6 @@ from app.process.worker import WorkerContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 
 @contextmanager
@@ -33,10 +34,10 @@ def no_descriptor_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_worker_without_descriptors_says_so_once_and_says_when_it_is_over(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    log.configure(as_json=True, level="info")
+@pytest.mark.usefixtures("logging_as_before")
+def test_a_worker_without_descriptors_says_so_once_and_says_when_it_is_over() -> None:
+    out = io.StringIO()
+    log.configure(as_json=True, level="info", stream=out)
     descriptor = pulse.make()
 
     async def work() -> None:
@@ -53,7 +54,7 @@ def test_a_worker_without_descriptors_says_so_once_and_says_when_it_is_over(
 
     asyncio.run(work())
     os.close(descriptor)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["level"] for line in lines] == ["error", "warning"]
     assert lines[0]["reason"] == "Too many open files"
     assert "LimitNOFILE" in lines[0]["advice"]

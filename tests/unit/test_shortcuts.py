@@ -188,7 +188,7 @@ def plans() -> Plans:
 
 @pytest.fixture
 def ask(engine: str, plans: Plans) -> Callable[..., Response]:
-    settings = load(Sources({"ENVIRONMENT": "TEST"}, None))
+    settings = load(Sources({"ENVIRONMENT": "TEST", "ACCESS_LOG": "no"}, None))
     identity = Identity("1.0.0", "0" * 40, "release")
 
     async def exchange(request: bytes, *, is_clean: bool) -> bytes:
