@@ -82,9 +82,9 @@ def prepare() -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     Path("/nix/store").chmod(0o1775)
     # The interpreter of the tests may be where only root looks; so only on this machine's own disk.
-    for program in (Path(sys.executable), Path(sys.executable).resolve()):
-        for folder in program.parents:
-            folder.chmod(folder.stat().st_mode | 0o055)
+    for interpreter in (Path(sys.executable), Path(sys.executable).resolve()):
+        for parent in interpreter.parents:
+            parent.chmod(parent.stat().st_mode | 0o055)
     conf = Path("/etc/nix/nix.conf")
     if not conf.exists():
         conf.write_text("build-users-group =\nsandbox = false\nsubstituters =\n")
