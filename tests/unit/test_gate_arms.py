@@ -184,7 +184,7 @@ def _engine_ends() -> Iterator[None]:
     """A benchmark never ends its connections; its process does. Other tests count those alive."""
     yield
     for each in gc.get_objects():
-        if isinstance(each, Connection):
+        if isinstance(each, Connection) and not each.closed:
             each.connection_lost(None)
         elif isinstance(each, Reader) and hasattr(each, "_parser"):
             each.close()
