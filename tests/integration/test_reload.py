@@ -102,7 +102,7 @@ def worker_pids(status: dict[str, Any], state: str = "") -> set[int]:
         ),
         (
             "app/serving.py", "raise RuntimeError('broken at import')",
-            "RuntimeError: broken at import", "windlass logs web",
+            "RuntimeError: broken at import", "windlass check",
         ),
         (
             "app/web/templates/home.html", "{% if %}",
@@ -137,7 +137,7 @@ def test_code_that_is_not_fit_is_refused_and_the_old_goes_on(
 def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(
     make_stack: Callable[..., Stack], checkout: Path
 ) -> None:
-    stack = make_stack(START_TIMEOUT_S="3")
+    stack = make_stack(START_TIMEOUT_S="6")
     stack.root = checkout
     stack.up()
     pids = [stack.pid(f"web/{slot}") for slot in (0, 1)]
