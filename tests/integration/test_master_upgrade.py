@@ -142,8 +142,9 @@ def test_workers_on_standby_serve_again_at_once(tmp_path: Path) -> None:
         assert master.reload(number=signal.SIGUSR2) == "went back to a"
         assert {child.pid for child in master.ready("a")} == old
         assert master.status.release == "a"
-        assert str(tmp_path / "a") in command_line(master)
         master.wait_for(lambda: len(master.status.children) == 2, "the end of the new workers")
+        # Told as soon as the old workers accept; the master takes its old code up after that.
+        master.wait_for(lambda: str(tmp_path / "a") in command_line(master), "the old code")
         assert master.ask()[0] == "a"
         assert master.reload(number=signal.SIGUSR2) == (
             "failed: there is no other release to go back to"
