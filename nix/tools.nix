@@ -22,6 +22,7 @@ rec {
       pytest-benchmark
       pytest-cov
       pytest-timeout
+      pytest-xdist
       python-dotenv
       redis
       rich
