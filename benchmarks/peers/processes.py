@@ -50,9 +50,14 @@ class Command:
     def whole_environ(self) -> dict[str, str]:
         """Its whole environment.
 
-        Settings of Windlass that happen to stand in this process's environment are left out.
+        Settings of Windlass and of pytest that happen to stand in this process's environment are
+        left out: pytest-benchmark does not measure where pytest runs several processes.
         """
-        inherited = {name: text for name, text in os.environ.items() if name not in VARIABLES}
+        inherited = {
+            name: text
+            for name, text in os.environ.items()
+            if name not in VARIABLES and not name.startswith("PYTEST_")
+        }
         return {**inherited, **self.environ, "PYTHONPATH": str(self.root)}
 
 
