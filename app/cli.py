@@ -511,11 +511,9 @@ def _stay_in_foreground(context: Context, plan: Plan) -> None:
     from app.stack import lifecycle
     from app.stack import logs as files
 
-    def gone() -> bool:
-        return not lifecycle.is_up(plan.layout)
-
     try:
-        for name, line in files.follow(plan.layout.logs, [], gone, from_end=True):
+        is_up = lifecycle.watch(plan.layout)
+        for name, line in files.follow(plan.layout.logs, [], lambda: not is_up(), from_end=True):
             show_line(name, line)
     except BaseException:
         # The first Ctrl-C asks for an orderly end; a second one must not spoil it.

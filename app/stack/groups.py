@@ -95,14 +95,15 @@ def sweep(folder: Path, name: str) -> list[int]:
 
 def _are_gone(processes: list[psutil.Process], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
-    while any(map(_lives, processes)):
+    while any(map(lives, processes)):
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)
     return True
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
+    """Whether a process, and not another by its number, is still there and has not ended."""
     # What has ended stays a zombie where its parent, such as the first process of a container,
     # reaps nobody.
     try:

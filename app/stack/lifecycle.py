@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import msgspec
+import psutil
 
 from app.config import VARIABLES
 from app.errors import StackError
@@ -217,6 +218,18 @@ def test_nginx(plan: Plan) -> None:
 def is_up(layout: Layout) -> bool:
     """Whether the stack's supervisord answers."""
     return Supervisor(layout.run / "supervisord.sock").is_running()
+
+
+def watch(layout: Layout) -> Callable[[], bool]:
+    """Return what tells whether the stack is still up, at the price of a look at `/proc`.
+
+    supervisord is not asked: its memory grows a little with each question.
+
+    Raises:
+        StackError: it is not up.
+    """
+    supervisord = psutil.Process(Supervisor(layout.run / "supervisord.sock").pid())
+    return lambda: groups.lives(supervisord)
 
 
 def serves(settings: Settings) -> bool:
