@@ -84,9 +84,9 @@ def chosen(jobs: tuple[Job, ...], names: Iterable[str]) -> tuple[Job, ...]:
         PipelineError: a name is none of a job.
     """
     wanted = set(names)
-    known = {job.name for job in jobs}
-    if wanted - known:
-        unknown = ", ".join(sorted(wanted - known))
+    known = [job.name for job in jobs]
+    if wanted - set(known):
+        unknown = ", ".join(sorted(wanted - set(known)))
         raise PipelineError(f"there is no job {unknown}; there are: {', '.join(known)}")
     return tuple(job for job in jobs if not wanted or job.name in wanted)
 
