@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from pipeline.security import environment
 from pipeline.ship import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pipeline.selftest.breaks import Break
@@ -98,6 +99,19 @@ class Clone:
             return self.run(one.argv)
         finally:
             self._mend(file, before, committed=one.committed)
+
+    @contextlib.contextmanager
+    def changed(self, file: str, old: str, new: str) -> Iterator[None]:
+        """Have other text in a file for as long as the block lasts."""
+        path = self.folder / file
+        before = path.read_text()
+        if old not in before:
+            raise PipelineError(f"{file} no longer has {old!r}")
+        path.write_text(before.replace(old, new, 1))
+        try:
+            yield
+        finally:
+            path.write_text(before)
 
     def commit(self, message: str) -> None:
         """Commit everything that git does not ignore."""
