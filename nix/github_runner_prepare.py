@@ -14,13 +14,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _TIMEOUT_S = 30
 _REGISTER_TIMEOUT_S = 120
+_UNPACK_TIMEOUT_S = 300
 
 
 def main(environ: dict[str, str]) -> int:
@@ -32,10 +32,11 @@ def main(environ: dict[str, str]) -> int:
     work = home / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
-    with tarfile.open(archive) as packed:
-        packed.extractall(work, filter="tar")
+    unpack = ("tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory")
+    subprocess.run((*unpack, str(work)), check=True, timeout=_UNPACK_TIMEOUT_S)
     user = environ.get("RUNNER_USER", "github-runner")
-    _give(work, user)
+    group = environ.get("RUNNER_GROUP", user)
+    _give(work, user, group)
     token = registration_token(
         url, (settings / "token").read_text().strip(),
         environ.get("RUNNER_API", "https://api.github.com"),
@@ -45,8 +46,9 @@ def main(environ: dict[str, str]) -> int:
                 "--name", environ.get("RUNNER_NAME") or socket.gethostname(),
                 "--labels", environ.get("RUNNER_LABELS", "windlass-deploy"))  # fmt: skip
     done = subprocess.run(
-        register, cwd=work, check=False, timeout=_REGISTER_TIMEOUT_S, user=user, group=user,
-        extra_groups=[], env={"HOME": str(work), "PATH": environ.get("PATH", os.defpath)},
+        register, cwd=work, check=False, timeout=_REGISTER_TIMEOUT_S, user=user, group=group,
+        extra_groups=[], umask=0o077,
+        env={"HOME": str(work), "PATH": environ.get("PATH", os.defpath)},
     )  # fmt: skip
     return done.returncode
 
@@ -63,10 +65,10 @@ def registration_token(url: str, token: str, api: str) -> str:
     return found
 
 
-def _give(folder: Path, user: str) -> None:
+def _give(folder: Path, user: str, group: str) -> None:
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
-            shutil.chown(path, user, user)
+            shutil.chown(path, user, group)
 
 
 if __name__ == "__main__":
