@@ -159,7 +159,8 @@ def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
         shutil.chown(home, "nobody")
         environ["RUNNER_GROUP"] = "nogroup"
         done = subprocess.run(
-            (sys.executable, str(prepare.__file__)), env=environ, capture_output=True, text=True, check=False, timeout=60,
+            (sys.executable, str(prepare.__file__)), env=environ, capture_output=True, text=True,
+            check=False, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         said = (home / "work" / "said").read_text()
