@@ -19,12 +19,17 @@ from pipeline.ship import bundle
 from tests.release_site import Site, clean_environ, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 STAGING, PRODUCTION = ("stage",), ("one", "two", "three")
 PORT = 8000
-_TIMEOUT_S = 900
+_TIMEOUT_S = 1800
+_WINDOW_S = 90
+_START_TIMEOUT_S = 300
+"""Of machines that share one with other work: what is rehearsed is the way, and not its speed."""
+ENDED = 124
+"""The exit code of a command that was not done in time, as that of `timeout`."""
+
 _SETTINGS = (
     "HOST=0.0.0.0\nPORT=8000\nPLAN_PORT=\nWORKERS=2\nREDIS_MANAGED=yes\nLOG_FORMAT=json\n"
     "ENVIRONMENT={environment}\n"
@@ -68,10 +73,13 @@ class Stage:
         """Boot the servers and write deploy.toml."""
         self.site.up()
         site = self.site
-        staging = site.environment("staging", STAGING, window_s=30)
+        staging = site.environment(
+            "staging", STAGING, window_s=_WINDOW_S, start_timeout_s=_START_TIMEOUT_S
+        )
         production = site.environment(
-            "production", PRODUCTION, window_s=30, batch=3, requires="staging",
-            approvers={"alice": site.public("alice")},
+            "production", PRODUCTION, batch=3, requires="staging",
+            approvers={"alice": site.public("alice")}, window_s=_WINDOW_S,
+            start_timeout_s=_START_TIMEOUT_S,
         )  # fmt: skip
         smoke = [
             line
@@ -98,15 +106,13 @@ class Stage:
 
     def windlass(self, *words: str) -> Done:
         """Windlass, on the deployer."""
-        begun = time.monotonic()
-        done = self.site.windlass(*words)
-        shown = " ".join(("./run windlass", *words))
-        return Done(shown, done.returncode, time.monotonic() - begun, done.stdout + done.stderr)
+        argv = self.site.deployer.command(sys.executable, "-m", "app", *words)
+        return self._run(argv, " ".join(("./run windlass", *words)))
 
     def pipeline(self, *words: str) -> Done:
         """A command of the pipeline, on the deployer."""
         argv = self.site.deployer.command(sys.executable, "-m", "pipeline", *words)
-        return self._run(argv, " ".join(("./run", *words)), {"PYTHONPATH": str(ROOT)})
+        return self._run(argv, " ".join(("./run", *words)))
 
     def approve(self, path: str) -> Done:
         """What a person does at their own desk."""
@@ -143,11 +149,17 @@ class Stage:
         found = self.site.status("staging") | self.site.status("production")
         return {name: str(one.get("path", one.get("error"))) for name, one in found.items()}
 
-    def _run(self, argv: tuple[str, ...], shown: str, environ: Mapping[str, str]) -> Done:
+    def _run(self, argv: tuple[str, ...], shown: str) -> Done:
         begun = time.monotonic()
-        inventory = str(self.site.folder / "deploy.toml")
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S,
-            env=clean_environ() | {"WINDLASS_DEPLOY": inventory, "NO_COLOR": "1", **environ},
-        )  # fmt: skip
+        environ = clean_environ() | {
+            "PYTHONPATH": str(ROOT), "WINDLASS_DEPLOY": str(self.site.folder / "deploy.toml"),
+            "NO_COLOR": "1",
+        }  # fmt: skip
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env=environ
+            )
+        except subprocess.TimeoutExpired:
+            said = f"not done after {_TIMEOUT_S} s; ended"
+            return Done(shown, ENDED, time.monotonic() - begun, said)
         return Done(shown, done.returncode, time.monotonic() - begun, done.stdout + done.stderr)
