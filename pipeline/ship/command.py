@@ -163,7 +163,11 @@ def push_command(folder: Path) -> None:
 def keys_command(environment: str) -> None:
     """Write the keys of ENVIRONMENT from DEPLOY_KEY, BUILDER_KEY and STORE_KEY, mode 0600."""
     file, found = _environment(environment)
-    for each in keys.write(found, file.parent, os.environ):
+    written = keys.write(found, file.parent, os.environ)
+    if found.requires:
+        _, required = _environment(found.requires)
+        written += keys.write_required(found, required, file.parent, os.environ)
+    for each in written:
         click.echo(f"{each} written")
 
 
@@ -172,7 +176,8 @@ def keys_command(environment: str) -> None:
 def forget_command(environment: str) -> None:
     """Remove the keys of ENVIRONMENT again."""
     file, found = _environment(environment)
-    for each in keys.forget(found, file.parent):
+    everything = [found, *([_environment(found.requires)[1]] if found.requires else [])]
+    for each in [key for one in everything for key in keys.forget(one, file.parent)]:
         click.echo(f"{each} removed")
 
 

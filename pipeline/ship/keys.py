@@ -17,6 +17,8 @@ VARIABLES = {
     "deploy_key": "DEPLOY_KEY", "signing_key": "BUILDER_KEY", "store_key": "STORE_KEY"
 }  # fmt: skip
 """The entry of deploy.toml, and the secret with the key."""
+REQUIRED = "REQUIRED_DEPLOY_KEY"
+"""The secret with the deploy key of the environment that another requires, where it is another."""
 
 
 def write(environment: Environment, root: Path, secrets: Mapping[str, str]) -> list[Path]:
@@ -42,6 +44,25 @@ def write(environment: Environment, root: Path, secrets: Mapping[str, str]) -> l
         if entry == "deploy_key":
             _add_public_half(file)
     return written
+
+
+def write_required(
+    environment: Environment, required: Environment, root: Path, secrets: Mapping[str, str]
+) -> list[Path]:
+    """Write the deploy key by which the environment that must have verified a release is asked.
+
+    Raises:
+        PipelineError: the secret is missing, and the key is not that of the environment itself.
+    """
+    if required.deploy_key == environment.deploy_key:
+        return []
+    if not secrets.get(REQUIRED):
+        raise PipelineError(
+            f"{environment.name} asks {required.name}, whose deploy key is another: set {REQUIRED}"
+        )
+    file = _place(root, required.deploy_key)
+    secret_file(file, secrets[REQUIRED])
+    return [file]
 
 
 def secret_file(file: Path, text: str) -> None:

@@ -130,6 +130,19 @@ def test_missing_secret_is_named_and_a_key_elsewhere_refused(tmp_path: Path) -> 
         keys.write(outside, tmp_path, {"DEPLOY_KEY": "x", "BUILDER_KEY": "b", "STORE_KEY": "s"})
 
 
+def test_key_of_the_required_environment_is_written_only_where_it_is_another(
+    tmp_path: Path,
+) -> None:
+    production = environment(tmp_path)
+    assert keys.write_required(production, production, tmp_path, {}) == []
+    staging = environment(tmp_path, "keys/staging")
+    with pytest.raises(PipelineError, match="set REQUIRED_DEPLOY_KEY"):
+        keys.write_required(production, staging, tmp_path, {})
+    secrets = {"REQUIRED_DEPLOY_KEY": "k"}
+    (file,) = keys.write_required(production, staging, tmp_path, secrets)
+    assert (file.name, file.stat().st_mode & 0o777) == ("staging", 0o600)
+
+
 # ---- the verdict
 
 
