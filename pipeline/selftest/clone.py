@@ -59,8 +59,8 @@ class Clone:
             if (ROOT / cache).is_dir():
                 shutil.copytree(ROOT / cache, folder / cache)
         self.commit("as it stands")
-        # The clone's own main is what a change is compared with, and not that of this checkout, whose
-        # locks may be others.
+        # What a change is compared with is the clone's own main, and not that of this checkout,
+        # whose locks may be others.
         self._git("remote", "remove", "origin")
         self._git("branch", "--force", "main")
         self._make_bundle()
