@@ -40,6 +40,7 @@
       formatter = each desks (windlass: windlass.formatter);
 
       nixosModules.default = import ./nix/module.nix { inherit self; };
+      nixosModules.runner = ./nix/runner.nix;
 
       lib.mkRelease = import ./nix/mk-release.nix;
 

@@ -28,15 +28,20 @@ in
       nixFiles
       ../.ci
       ../.env
+      ../.github
       ../CHANGELOG.md
       ../LICENSE
       ../README.md
+      ../SECURITY.md
       ../benchmarks
       ../docs
       ../flake.lock
       ../nix
+      ../pipeline
       ../requirements-binaries.txt
       ../requirements-dev.txt
+      ../requirements-security.in
+      ../requirements-security.txt
       ../requirements.txt
       ../run
       ../tests

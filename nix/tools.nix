@@ -24,6 +24,7 @@ rec {
       pytest-timeout
       pytest-xdist
       python-dotenv
+      pyyaml
       redis
       rich
       ruff
@@ -32,6 +33,7 @@ rec {
       supervisor
       tornado
       types-psutil
+      types-pyyaml
       uv
       uvloop
     ]

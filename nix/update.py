@@ -19,7 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"requirements.txt": (), "requirements-dev.txt": ("--extra", "dev")}
+LOCKS = {
+    "requirements.txt": ("pyproject.toml",),
+    "requirements-dev.txt": ("pyproject.toml", "--extra", "dev"),
+    "requirements-security.txt": ("requirements-security.in", "--python-version", "3.11"),
+}
+"""Each lock, and what it is resolved from."""
 _RESOLVE_TIMEOUT_S = 600
 _NIX_TIMEOUT_S = 1800
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -35,9 +40,9 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     nix = None if options.no_nix else nix_command()
     before = versions(nix)
-    for name, extra in LOCKS.items():
+    for name, source in LOCKS.items():
         print(f"update: resolving {name}", flush=True)
-        resolve(name, extra)
+        resolve(name, source)
     if nix:
         print("update: flake.lock", flush=True)
         subprocess.run((*nix, "flake", "update"), cwd=ROOT, check=True, timeout=_NIX_TIMEOUT_S)
@@ -56,12 +61,12 @@ def nix_command() -> tuple[str, ...] | None:
     return (found, "--extra-experimental-features", "nix-command flakes") if found else None
 
 
-def resolve(name: str, extra: tuple[str, ...]) -> None:
-    """Resolve one lock of requirements to the newest versions that pyproject.toml allows."""
+def resolve(name: str, source: tuple[str, ...]) -> None:
+    """Resolve one lock of requirements to the newest versions that its source allows."""
     command = (
         sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal",
         "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--upgrade",
-        "pyproject.toml", "--output-file", name, *extra,
+        *source, "--output-file", name,
     )  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, timeout=_RESOLVE_TIMEOUT_S)
 

@@ -1,0 +1,1 @@
+"""Load tests against stated service levels: `./run load URL`."""

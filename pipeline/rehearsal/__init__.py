@@ -1,0 +1,1 @@
+"""The whole way of a change, rehearsed on servers that are made of namespaces: `./run rehearse`."""

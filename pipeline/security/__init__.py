@@ -1,0 +1,1 @@
+"""What of security can be checked by tools, gathered in one verdict: `./run security`."""

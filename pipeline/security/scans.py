@@ -1,0 +1,261 @@
+"""One function for each tool: runs it and returns its findings in the form that all share.
+
+A tool that cannot be run is skipped with its reason. One that ran and could not look at what it was
+given has not passed: it is skipped, too, which `--strict` makes a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipeline.jobs import PipelineError
+from pipeline.security import osv
+from pipeline.security.findings import Finding, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_TIMEOUT_S = 600
+_AUDIT_TIMEOUT_S = 900
+_CODE = ("app", "nix", "pipeline")
+_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-binaries.txt",
+          "requirements-security.txt")  # fmt: skip
+_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+_HASHES_ONLY = re.compile(r"(^|/)(requirements[^/]*\.txt|flake\.lock)$")
+_ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the tools work on.
+
+    Attributes:
+        root: of the checkout.
+        programs: folder of `.venv-security`'s programs.
+        python: that has the development environment.
+        output: folder for what is written.
+        environ: of the tools.
+    """
+
+    root: Path
+    programs: Path
+    python: str
+    output: Path
+    environ: Mapping[str, str]
+
+    def run(self, *argv: str, timeout_s: float = _TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+        """Run a tool to its end in the checkout."""
+        return subprocess.run(
+            argv, cwd=self.root, env=dict(self.environ), capture_output=True, text=True,
+            check=False, timeout=timeout_s,
+        )  # fmt: skip
+
+    def found(self, program: str) -> str | None:
+        """A program of PATH."""
+        return shutil.which(program, path=self.environ.get("PATH", os.defpath))
+
+
+def rules(bench: Bench) -> Outcome:
+    """Ruff's rules about security."""
+    done = bench.run(
+        bench.python, "-m", "ruff", "check", "--output-format", "json", "--exit-zero"
+    )  # fmt: skip
+    found = [
+        Finding("rules", one["code"], _below(bench, one["filename"]), one["location"]["row"],
+                one["message"])
+        for one in _decoded("ruff", done)
+        if (one["code"] or "").startswith("S") and one["code"][1:].isdigit()
+    ]  # fmt: skip
+    return Outcome("rules", "ruff's rules S, with the project's exceptions", tuple(found))
+
+
+def bandit(bench: Bench) -> Outcome:
+    """Bandit, from medium severity up: below it are the subprocesses that are our trade."""
+    done = bench.run(
+        str(bench.programs / "bandit"), "--quiet", "--recursive", *_CODE, "--format", "json",
+        "--severity-level", "medium", "--exit-zero",
+    )  # fmt: skip
+    found = [
+        Finding("bandit", one["test_id"], one["filename"], one["line_number"],
+                _line(one["issue_text"]))
+        for one in _decoded("bandit", done)["results"]
+    ]  # fmt: skip
+    return Outcome("bandit", f"bandit on {', '.join(_CODE)}", tuple(found))
+
+
+def workflows(bench: Bench) -> Outcome:
+    """Zizmor in its strictest persona, without the network."""
+    done = bench.run(
+        str(bench.programs / "zizmor"), "--quiet", "--offline", "--persona", "auditor",
+        "--no-exit-codes", "--format", "json", ".github",
+    )  # fmt: skip
+    found = []
+    for one in _decoded("zizmor", done):
+        primary = [x for x in one["locations"] if x["symbolic"]["kind"] == "Primary"]
+        place = (primary or one["locations"])[0]
+        file = place["symbolic"]["key"]["Local"]["verbatim_path"]
+        row = place["concrete"]["location"]["start_point"]["row"] + 1
+        found.append(Finding("zizmor", one["ident"], file, row, _line(one["desc"])))
+    return Outcome("zizmor", "the workflows, by zizmor's persona auditor", tuple(found))
+
+
+def actionlint(bench: Bench) -> Outcome:
+    """Syntax and types of the workflows; with shellcheck on PATH their commands, too."""
+    about = "the workflows, by actionlint"
+    program = bench.found("actionlint") or _installed_actionlint(bench)
+    if program is None:
+        return Outcome(
+            "actionlint", about,
+            skipped="neither actionlint nor a Go that can fetch it is here; nixpkgs has it",
+        )  # fmt: skip
+    files = sorted(str(x.relative_to(bench.root)) for x in _workflow_files(bench.root))
+    done = bench.run(program, "-format", "{{json .}}", *files)
+    found = [
+        Finding("actionlint", one["kind"], one["filepath"], one["line"], _line(one["message"]))
+        for one in _decoded("actionlint", done) or []
+    ]
+    return Outcome("actionlint", about, tuple(found))
+
+
+def secrets(bench: Bench) -> Outcome:
+    """What looks like a key, a token or a password in any file that git has."""
+    about = "secrets in tracked files, by detect-secrets"
+    listed = bench.run("git", "-c", f"safe.directory={bench.root}", "ls-files", "-z")
+    if listed.returncode:
+        return Outcome("secrets", about, skipped="this is no git checkout")
+    names = [name for name in listed.stdout.split("\0") if name]
+    names = [x for x in names if not _HASHES_ONLY.search(x) and (bench.root / x).is_file()]
+    done = bench.run(
+        str(bench.programs / "detect-secrets"), "scan", "--all-files", "--no-verify", *names
+    )
+    results = _decoded("detect-secrets", done)["results"]
+    found = [
+        Finding("secrets", one["type"], file, one["line_number"], "looks like a secret")
+        for file, ones in results.items()
+        for one in ones
+    ]
+    return Outcome("secrets", about, tuple(found))
+
+
+def audit(bench: Bench) -> Outcome:
+    """Known vulnerabilities of every locked package, asked of the package index."""
+    about = "known vulnerabilities of locked packages, by pip-audit"
+    found: list[Finding] = []
+    pins = {name: locked(bench.root / name) for name in _LOCKS}
+    if reason := _unanswered(bench, pins[_LOCKS[0]]):
+        return Outcome("pip-audit", about, skipped=reason)
+    every = {pin for each in pins.values() for pin in each.items()}
+    answer = _audited(bench, sorted(every))
+    if isinstance(answer, str):
+        return Outcome("pip-audit", about, skipped=answer)
+    unknown = [one["name"] for one in answer if "skip_reason" in one]
+    if unknown:
+        return Outcome("pip-audit", about, skipped=f"the index knows nothing of {unknown}")
+    for one in answer:
+        where = f"{one['name']}=={one['version']}"
+        for vulnerability in one["vulns"]:
+            mended = ", ".join(vulnerability["fix_versions"]) or "no version"
+            message = f"mended in {mended}"
+            found.append(Finding("pip-audit", vulnerability["id"], where, 0, message))
+    return Outcome("pip-audit", about, tuple(found))
+
+
+def offline_audit(bench: Bench) -> Outcome:
+    """The same, by a copy of OSV's data."""
+    about = "known vulnerabilities of locked packages, by a copy of OSV's data"
+    given = bench.environ.get("OSV_DATA")
+    if not given:
+        return Outcome("osv", about, skipped="OSV_DATA names no copy (PyPI's all.zip, or a folder)")
+    found = [
+        Finding("osv", record.id, f"{name}=={version}", 0, record.summary or record.id)
+        for file in _LOCKS
+        for name, version, record in osv.affecting(Path(given), locked(bench.root / file))
+    ]
+    return Outcome("osv", about, tuple(dict.fromkeys(found)))
+
+
+def locked(file: Path) -> dict[str, str]:
+    """The version of each package that a lock pins."""
+    return dict(_PINNED.findall(file.read_text(encoding="utf-8")))
+
+
+def _unanswered(bench: Bench, pins: Mapping[str, str]) -> str:
+    """Why the index cannot be asked; by its answer for one package, since each takes long."""
+    answer = _audited(bench, list(pins.items())[:1])
+    if isinstance(answer, str):
+        return answer
+    return str(answer[0].get("skip_reason", "")) if answer else "pip-audit answered nothing"
+
+
+def _audited(bench: Bench, pins: Sequence[tuple[str, str]]) -> list[dict[str, Any]] | str:
+    """What pip-audit says of some packages, or why it cannot."""
+    with tempfile.TemporaryDirectory(prefix="windlass-audit-") as folder:
+        file = Path(folder, "requirements.txt")
+        file.write_text("".join(f"{name}=={version}\n" for name, version in pins))
+        try:
+            done = bench.run(
+                str(bench.programs / "pip-audit"), "--requirement", str(file), "--no-deps",
+                "--disable-pip", "--format", "json", "--progress-spinner", "off",
+                timeout_s=_AUDIT_TIMEOUT_S,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"the index did not answer within {_AUDIT_TIMEOUT_S} s"
+    try:
+        found: list[dict[str, Any]] = msgspec.json.decode(done.stdout)["dependencies"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return f"pip-audit: {_last(done)}"
+    return found
+
+
+def _installed_actionlint(bench: Bench) -> str | None:
+    """Actionlint by Go, whose checksum database says that it is the release that all others got."""
+    go = bench.found("go")
+    if go is None:
+        return None
+    folder = bench.output / "bin"
+    try:
+        done = subprocess.run(
+            (go, "install", _ACTIONLINT), capture_output=True, check=False, timeout=_TIMEOUT_S,
+            env={**bench.environ, "GOBIN": str(folder.absolute())},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    return str(folder / "actionlint") if done.returncode == 0 else None
+
+
+def _workflow_files(root: Path) -> list[Path]:
+    return list((root / ".github" / "workflows").glob("*.yml"))
+
+
+def _decoded(program: str, done: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401
+    try:
+        return msgspec.json.decode(done.stdout)
+    except msgspec.DecodeError as error:
+        raise PipelineError(f"{program} gave no answer: {_last(done)}") from error
+
+
+def _last(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return lines[-1] if lines else f"exit code {done.returncode}"
+
+
+def _below(bench: Bench, file: str) -> str:
+    return str(Path(file).relative_to(bench.root))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+SCANS: tuple[Callable[[Bench], Outcome], ...] = (
+    rules, bandit, secrets, workflows, actionlint, audit, offline_audit
+)  # fmt: skip

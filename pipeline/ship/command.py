@@ -1,0 +1,316 @@
+"""The command `./run ship`: the steps of the workflows, each of which also runs at a desk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.errors import AppError
+from app.release import argv, inventory
+from pipeline.jobs import ROOT, PipelineError
+from pipeline.security import bill
+from pipeline.ship import bundle, github, keys, update, verdict
+
+if TYPE_CHECKING:
+    from app.release.inventory import Environment
+
+_NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
+_BUILD_TIMEOUT_S = 5400
+_COPY_TIMEOUT_S = 1800
+_WINDLASS_TIMEOUT_S = 2400
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_BUNDLE = click.Path(file_okay=False, exists=True, path_type=Path)
+_MARK = "windlass-gate"
+
+
+@click.group("ship")
+def command() -> None:
+    """Steps of a deployment, as the workflows run them.
+
+    Secrets come from the environment and are never shown. WINDLASS_DEPLOY may name another
+    deploy.toml.
+    """
+
+
+# ---- the verdict, and what is said of it
+
+
+@command.command("verdict")
+def verdict_command() -> None:
+    """Exit 0 only if every job of NEEDS, the JSON of GitHub's `needs`, has succeeded."""
+    results = verdict.read(os.environ.get("NEEDS", ""))
+    for name, result in results.items():
+        click.echo(f"{result:12}{name}")
+    if verdict.faults(results):
+        click.echo("RED")
+        sys.exit(1)
+    click.echo("GREEN")
+
+
+@command.command("notify")
+@click.argument("environment")
+def notify_command(environment: str) -> None:
+    """Tell whom deploy.toml names for ENVIRONMENT which jobs of NEEDS have failed."""
+    results = verdict.read(os.environ.get("NEEDS", ""))
+    failed = [name for name, result in results.items() if result == "failure"]
+    if not failed:
+        click.echo("nothing has failed: nobody is told")
+        return
+    reason = f"the pipeline failed at {', '.join(failed)}: {_run_address()}"
+    _windlass("notify", environment, "failed", "--reason", reason)
+
+
+@command.command("comment")
+@click.argument("report", type=click.Path(dir_okay=False, path_type=Path))
+def comment_command(report: Path) -> None:
+    """Have REPORT as the one comment of its kind on PULL_REQUEST."""
+    text = report.read_text(encoding="utf-8", errors="replace") if report.is_file() else ""
+    if not text:
+        click.echo(f"{report} is not there: nothing to say")
+        return
+    number = os.environ.get("PULL_REQUEST", "")
+    if not number.isdigit():
+        raise PipelineError("PULL_REQUEST is not the number of a pull request")
+    click.echo(github.comment(_repository(), int(number), text, _MARK))
+
+
+# ---- a release, from its build to its servers
+
+
+@command.command("build")
+@click.argument("folder", type=_FOLDER)
+def build_command(folder: Path) -> None:
+    """Build release and image, put them with their bills into FOLDER, sign it (BUILDER_KEY)."""
+    key, store_key = _secret("BUILDER_KEY"), _secret("STORE_KEY")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    release, image = _built("release"), _built("image")
+    with tempfile.TemporaryDirectory(prefix="windlass-keys-") as temporary:
+        file = Path(temporary, "store")
+        keys.secret_file(file, store_key)
+        _run(argv.sign_store_paths(release, file))
+        _export(release, folder / bundle.CLOSURE)
+        with (folder / bundle.IMAGE).open("wb") as output:
+            subprocess.run((image,), stdout=output, check=True, timeout=_COPY_TIMEOUT_S)
+        paths = bill.paths_of(json.loads(_run((*_NIX, "path-info", "--json", "-r", release))))
+        (folder / "sbom-closure.cdx.json").write_bytes(bill.closure(paths, release))
+        about = json.loads(Path(release, "release.json").read_text(encoding="utf-8"))
+        builder = Path(temporary, "builder")
+        keys.secret_file(builder, key)
+        manifest = bundle.seal(folder, release, about, builder)
+    click.echo(f"{manifest.release}: {release}")
+    _output("release", release)
+
+
+@command.command("verify")
+@click.argument("folder", type=_BUNDLE)
+def verify_command(folder: Path) -> None:
+    """Exit 0 only if FOLDER is, to the byte, what a builder of deploy.toml signed."""
+    manifest = bundle.verified(folder, _builders())
+    click.echo(f"{manifest.release}: {len(manifest.files)} files as signed")
+
+
+@command.command("import")
+@click.argument("folder", type=_BUNDLE)
+def import_command(folder: Path) -> None:
+    """Put the closure of FOLDER, once verified, into this machine's store."""
+    manifest = bundle.verified(folder, _builders())
+    with (folder / bundle.CLOSURE).open("rb") as closure:
+        # Root of a machine that only deploys may import paths; whether hosts take them, their own
+        # stores decide by the signatures.
+        importing = ("sudo", "--non-interactive") if os.geteuid() else ()
+        store = shutil.which("nix-store") or "nix-store"
+        subprocess.run(
+            (*importing, store, "--import"), stdin=closure, check=True, timeout=_COPY_TIMEOUT_S
+        )
+    _run(argv.invalid([manifest.path]))
+    click.echo(f"{manifest.path} is here")
+
+
+@command.command("push")
+@click.argument("folder", type=_BUNDLE)
+def push_command(folder: Path) -> None:
+    """Push the image of FOLDER, once verified, as VERSION-COMMIT and latest (REGISTRY_TOKEN)."""
+    manifest = bundle.verified(folder, _builders())
+    registry = os.environ.get("REGISTRY", "ghcr.io")
+    repository = os.environ.get("GITHUB_REPOSITORY", "").lower()
+    if not repository:
+        raise PipelineError("GITHUB_REPOSITORY is not set: under which name is it pushed?")
+    login = ("docker", "login", registry, "--username", os.environ.get("GITHUB_ACTOR", "windlass"),
+             "--password-stdin")  # fmt: skip
+    _run(login, given=_secret("REGISTRY_TOKEN"))
+    _run(("docker", "load", "--input", str(folder / bundle.IMAGE)))
+    try:
+        for tag in (manifest.release, "latest"):
+            target = f"{registry}/{repository}:{tag}"
+            _run(("docker", "tag", f"{manifest.name}:{manifest.release}", target))
+            _run(("docker", "push", "--quiet", target))
+            click.echo(target)
+    finally:
+        _run(("docker", "logout", registry))
+
+
+@command.command("keys")
+@click.argument("environment")
+def keys_command(environment: str) -> None:
+    """Write the keys of ENVIRONMENT from DEPLOY_KEY, BUILDER_KEY and STORE_KEY, mode 0600."""
+    file, found = _environment(environment)
+    written = keys.write(found, file.parent, os.environ)
+    if found.requires:
+        _, required = _environment(found.requires)
+        written += keys.write_required(found, required, file.parent, os.environ)
+    for each in written:
+        click.echo(f"{each} written")
+
+
+@command.command("forget")
+@click.argument("environment")
+def forget_command(environment: str) -> None:
+    """Remove the keys of ENVIRONMENT again."""
+    file, found = _environment(environment)
+    everything = [found, *([_environment(found.requires)[1]] if found.requires else [])]
+    for each in [key for one in everything for key in keys.forget(one, file.parent)]:
+        click.echo(f"{each} removed")
+
+
+@command.command("approve")
+@click.argument("environment")
+@click.argument("release")
+def approve_command(environment: str, release: str) -> None:
+    """Sign the approval by APPROVER_KEY where there is one; else say how a person does."""
+    who, key = os.environ.get("APPROVER", ""), os.environ.get("APPROVER_KEY", "")
+    if not key:
+        click.echo(
+            "No key approves here; the hosts want an approver's own signature. Unless it is given:"
+            f"\n  windlass approve {environment} --release {release} --as NAME --key KEY"
+        )
+        return
+    with tempfile.TemporaryDirectory(prefix="windlass-keys-") as temporary:
+        file = Path(temporary, "approver")
+        keys.secret_file(file, key)
+        _windlass("approve", environment, "--release", release, "--as", who, "--key", str(file))
+
+
+@command.command("rollback")
+@click.argument("environment")
+def rollback_command(environment: str) -> None:
+    """Return ENVIRONMENT to RELEASE, for REASON; without RELEASE, list what it may be."""
+    release, reason = os.environ.get("RELEASE", ""), os.environ.get("REASON", "")
+    if not release:
+        _windlass("rollback", environment)
+        return
+    _windlass("rollback", environment, release, "--reason", reason or "rollback")
+
+
+# ---- newer locks
+
+
+@command.command("save-update")
+@click.argument("folder", type=_FOLDER)
+def save_update_command(folder: Path) -> None:
+    """Copy the locks that `./run update` changed to FOLDER."""
+    for name in update.save(ROOT, folder) or ["nothing has changed"]:
+        click.echo(name)
+
+
+@command.command("propose-update")
+@click.argument("folder", type=_BUNDLE)
+def propose_update_command(folder: Path) -> None:
+    """Propose the locks of FOLDER as a pull request (GITHUB_TOKEN)."""
+    names = update.take(folder, ROOT)
+    if not names:
+        click.echo("nothing has changed: nothing to propose")
+        return
+    repository = _repository()
+    host = os.environ.get("GITHUB_SERVER_URL", "https://github.com").partition("://")[2]
+    remote = f"https://x-access-token:{repository.token}@{host}/{repository.name}.git"
+    title = "Bring the locks up to date"
+    update.push(ROOT, names, remote, title)
+    text = f"By `./run update`: {', '.join(names)}. Its job `update` shows each version."
+    click.echo(github.request_pull(repository, update.BRANCH, "main", title, text))
+
+
+# ---- what they share
+
+
+def _environment(name: str) -> tuple[Path, Environment]:
+    file = Path(os.environ.get("WINDLASS_DEPLOY") or ROOT / "deploy.toml").absolute()
+    try:
+        return file, inventory.read(file).environment(name)
+    except AppError as error:
+        raise PipelineError(str(error)) from error
+
+
+def _builders() -> set[str]:
+    """The builders of every environment: the bundle is the same for all."""
+    file = Path(os.environ.get("WINDLASS_DEPLOY") or ROOT / "deploy.toml").absolute()
+    try:
+        environments = inventory.read(file).environments.values()
+    except AppError as error:
+        raise PipelineError(str(error)) from error
+    return {builder for each in environments for builder in each.builders}
+
+
+def _repository() -> github.Repository:
+    api = os.environ.get("GITHUB_API_URL", "https://api.github.com")
+    return github.Repository(api, os.environ.get("GITHUB_REPOSITORY", ""), _secret("GITHUB_TOKEN"))
+
+
+def _run_address() -> str:
+    parts = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, run = (os.environ.get(name, "") for name in parts)
+    return f"{server}/{repository}/actions/runs/{run}" if run else "a run at a desk"
+
+
+def _secret(name: str) -> str:
+    text = os.environ.get(name, "")
+    if not text:
+        raise PipelineError(f"the secret {name} is not set; docs/pipeline.md says where it belongs")
+    return text
+
+
+def _output(name: str, value: str) -> None:
+    """Hand a value on to the steps and jobs that follow, where there are any."""
+    file = os.environ.get("GITHUB_OUTPUT")
+    if file:
+        with Path(file).open("a", encoding="utf-8") as output:
+            output.write(f"{name}={value}\n")
+
+
+def _built(name: str) -> str:
+    return _run((*_NIX, "build", "--no-link", "--print-out-paths", f"{ROOT}#{name}")).split()[-1]
+
+
+def _export(path: str, file: Path) -> None:
+    paths = _run(argv.closure(path)).split()
+    with file.open("wb") as output:
+        subprocess.run(
+            ("nix-store", "--export", *paths), stdout=output, check=True, timeout=_COPY_TIMEOUT_S
+        )
+
+
+def _run(words: tuple[str, ...], given: str | None = None) -> str:
+    done = subprocess.run(
+        words, input=given, stdout=subprocess.PIPE, text=True, check=False,
+        timeout=_BUILD_TIMEOUT_S,
+    )  # fmt: skip
+    if done.returncode:
+        raise PipelineError(f"{words[0]} {words[1]} failed with exit code {done.returncode}")
+    return done.stdout
+
+
+def _windlass(*words: str) -> None:
+    """Run windlass of this checkout; its exit code is ours when it fails."""
+    done = subprocess.run(
+        (sys.executable, "-m", "app", *words), check=False, timeout=_WINDLASS_TIMEOUT_S
+    )
+    if done.returncode:
+        sys.exit(done.returncode)

@@ -1,0 +1,173 @@
+"""The self-test can break what it means to break; a rehearsal tells what was not right."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nix import github_runner_prepare as prepare
+from pipeline import jobs as table
+from pipeline.rehearsal import scenes
+from pipeline.rehearsal.stage import Done
+from pipeline.rehearsal.transcript import Transcript
+from pipeline.selftest.breaks import BREAKS
+from pipeline.selftest.clone import Ended
+from pipeline.selftest.command import Row
+from pipeline.selftest.command import table as selftest_table
+from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.selftest.breaks import Break
+
+OF_THE_CLONE = ("bundle/", "needs.json")
+UNIT = ROOT / "nix" / "github-runner.service"
+ANALYSER = shutil.which("systemd-analyze") or ""
+
+
+# ---- the self-test
+
+
+@pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.what)
+def test_break_has_something_to_break_and_an_existing_command(one: Break) -> None:
+    if one.old and not one.file.startswith(OF_THE_CLONE):
+        assert (ROOT / one.file).read_text().count(one.old) >= 1
+    assert one.old != one.new
+    if "--job" in one.argv:
+        table.chosen(table.read(), [one.argv[one.argv.index("--job") + 1]])
+        assert one.argv[one.argv.index("--job") + 1] == one.job
+
+
+def test_every_kind_of_break_is_there() -> None:
+    assert {"test", "check", "gate", "smoke", "deploy"} <= {one.job for one in BREAKS}
+
+
+@pytest.mark.parametrize(
+    ("unbroken", "broken", "holds"), [(0, 1, True), (1, 1, False), (0, 0, False), (0, 2, False)]
+)
+def test_self_test_holds_only_for_green_before_and_red_after(
+    unbroken: int, broken: int, holds: bool  # noqa: FBT001
+) -> None:  # fmt: skip
+    row = Row(BREAKS[0], Ended(unbroken, 1.0, ""), Ended(broken, 1.0, ""))
+    assert row.holds is holds
+    assert ("| green | **red** |" in selftest_table([row])) is holds
+
+
+# ---- the rehearsal
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (scenes._CALCULATION, scenes._SHOWN),
+        ("app/serving.py", scenes._LISTENS),
+        ("app/serving.py", "from __future__ import annotations\n"),
+    ],
+)
+def test_bad_commit_of_a_rehearsal_has_something_to_change(file: str, text: str) -> None:
+    assert text in (ROOT / file).read_text()
+
+
+def test_transcript_names_every_stage_that_did_not_as_it_should(tmp_path: Path) -> None:
+    told = Transcript(tmp_path)
+    told.scene("A scene")
+    told.step("good", Done(f"./run x {tmp_path}/y", 0, 1.0, "said\n"), wanted=0)
+    told.step("stopped", Done("./run y", 1, 1.0, ""), wanted=1)
+    told.step("let through", Done("./run z", 0, 1.0, ""), wanted=1)
+    told.runs({"one": "/nix/store/" + "a" * 32 + "-x", "two": "other"}, {"other"})
+    assert [line.rpartition(": ")[2] for line in told.wrong] == [
+        "let through", "the hosts run another release than they should"
+    ]  # fmt: skip
+    text = told.markdown()
+    assert "$ ./run x FOLDER/y" in text
+    assert "| A scene | let through | NOT as it should: exit code 0 |" in text
+
+
+# ---- the self-hosted runner
+
+
+@pytest.mark.skipif(not ANALYSER, reason="systemd-analyze is not installed")
+def test_unit_of_the_runner_is_hardened_and_comes_back_for_ever() -> None:
+    done = subprocess.run(
+        (ANALYSER, "security", "--offline=true", "--threshold=20", str(UNIT)),
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-300:]
+    lines = UNIT.read_text().splitlines()
+    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+    assert re.search(r"^ExecStartPre=\+", UNIT.read_text(), re.MULTILINE)
+
+
+@pytest.fixture
+def api() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    asked: list[tuple[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append((self.path, str(self.headers["Authorization"])))
+            self.send_response(201)
+            self.end_headers()
+            self.wfile.write(json.dumps({"token": "for-an-hour"}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
+    api: tuple[str, list[tuple[str, str]]], tmp_path: Path
+) -> None:
+    config = tmp_path / "config.sh"
+    config.write_text('#!/bin/sh\nid -un > "$HOME/said"\nprintf "%s\\n" "$@" >> "$HOME/said"\n'
+                      'env >> "$HOME/said"\n')  # fmt: skip
+    config.chmod(0o755)
+    with tarfile.open(tmp_path / "runner.tar.gz", "w:gz") as packed:
+        packed.add(config, "config.sh")
+    settings = tmp_path / "settings"
+    settings.mkdir()
+    (settings / "token").write_text("lasting\n")
+    home = Path("/tmp") / f"windlass-runner-{os.getpid()}"
+    home.mkdir(mode=0o755)
+    try:
+        (home / "work").mkdir()
+        (home / "work" / "left").write_text("by the job before")
+        environ = {
+            "RUNNER_HOME": str(home), "RUNNER_SETTINGS": str(settings), "RUNNER_USER": "nobody",
+            "RUNNER_ARCHIVE": str(tmp_path / "runner.tar.gz"), "RUNNER_API": api[0],
+            "RUNNER_URL": "https://github.com/o/r", "PATH": os.environ["PATH"],
+            "SECRET": "lasting",
+        }  # fmt: skip
+        # `nobody` is in another group on Debian; the unit's user has one of its own name.
+        shutil.chown(home, "nobody")
+        environ["RUNNER_GROUP"] = "nogroup"
+        done = subprocess.run(
+            (sys.executable, str(prepare.__file__)), env=environ, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        said = (home / "work" / "said").read_text()
+        assert not (home / "work" / "left").exists()
+    finally:
+        shutil.rmtree(home)
+    assert api[1] == [("/repos/o/r/actions/runners/registration-token", "Bearer lasting")]
+    assert said.startswith("nobody\n")
+    assert {"--ephemeral", "--replace", "for-an-hour"} <= set(said.splitlines())
+    assert "lasting" not in said
