@@ -71,6 +71,17 @@ in
     nginx -t -p $STATE_DIR -e stderr -c $STATE_DIR/conf/nginx.conf
   '';
 
+  # What the release says that it would run with, in folders and by a user that are there.
+  configuration = check "configuration" [ release ] ''
+    mkdir -p state/run state/tmp state/log
+    for file in nginx.conf supervisord.conf; do
+      sed "s|/var/lib/windlass|$PWD/state|g; s|^user = .*|user = $(id -un)|" \
+        ${release}/share/windlass/$file > $file
+    done
+    nginx -t -p $PWD/state -e stderr -c $PWD/nginx.conf
+    ${tools.environment.interpreter} ${./supervisord_check.py} supervisord.conf redis web nginx
+  '';
+
   image = check "image" [ pkgs.jq ] ''
     ${image} > first.tar
     ${image} > second.tar
