@@ -62,10 +62,6 @@ pkgs.testers.runNixOSTest {
     };
   };
 
-  # The steps are checked with the rest of the Python code.
-  skipTypeCheck = true;
-  skipLint = true;
-
   testScript = ''
     ${builtins.readFile ./deployment/steps.py}
 

@@ -2,12 +2,13 @@
 
 Two drivers run this: that of NixOS' tests on virtual machines (`nix/vm-test.nix`), and
 `tests/integration/test_nix_deployment.py` on machines that are namespaces. So it asks of a machine
-only what both can do, and stands alone: NixOS' driver puts its text behind definitions of its own.
+only what both can do, and stands alone: NixOS' driver puts its text behind definitions of its own,
+among them a Protocol.
 """
 
 import json
 import shlex
-from typing import Protocol
+import typing
 
 SITE = "/root/site"
 SERVICE = "http://{address}:8000"
@@ -17,7 +18,7 @@ SUPERVISOR_PID = f"cat {STATE}/stack/run/supervisord.pid"
 _LEAST_ANSWERS = 20
 
 
-class Machine(Protocol):
+class Machine(typing.Protocol):
     """What is asked of a machine: shell commands by its root."""
 
     def succeed(self, *commands: str) -> str:
