@@ -26,6 +26,21 @@ let
       cd checkout
       ${script}
     '';
+  # What a NixOS server would have.
+  moduleUnit =
+    settings:
+    let
+      machine = pkgs.nixos {
+        imports = [ (import ./module.nix { self = { }; }) ];
+        services.windlass = {
+          enable = true;
+          package = release;
+        }
+        // settings;
+        system.stateVersion = lib.trivial.release;
+      };
+    in
+    pkgs.writeTextDir "windlass.service" machine.config.systemd.units."windlass.service".text;
 in
 {
   lint = ofCheckout "lint" [ ] ''
@@ -91,8 +106,10 @@ in
   '';
 
   unit = check "unit" [ pkgs.systemd ] ''
-    systemd-analyze security --offline=true --threshold=20 \
-      ${release}/lib/systemd/system/windlass.service
+    for folder in ${release}/lib/systemd/system ${moduleUnit { }} ${moduleUnit { settings.PORT = 80; }}
+    do
+      systemd-analyze security --offline=true --threshold=20 $folder/windlass.service
+    done
   '';
 
   nix = check "nix" tools.forNix ''

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from app.release.host.site import SiteConfig
 from tests.support import ROOT, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 NOBODY = 65534
 MOST_EXPOSED = 2.0
@@ -116,29 +117,29 @@ def why_not() -> str:
     return f"{tried[0]} cannot run Python without rights here" if done.returncode else ""
 
 
-@pytest.mark.parametrize("name", ["release", "setup"])
-def test_stack_runs_under_the_units_filter(
-    make_stack: Callable[..., Stack], tmp_path: Path, name: str
-) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of a user without rights, under no other user's."""
+    with tempfile.TemporaryDirectory(prefix="windlass-", dir="/tmp") as name:
+        if os.geteuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        yield Path(name)
+
+
+@pytest.mark.timeout(300)
+def test_stack_runs_under_the_units_filter(folder: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)
-    unit = tmp_path / "windlass.service"
-    unit.write_text(UNITS[name])
-    stack = make_stack(HOME=str(tmp_path))
-    for folder in (tmp_path, stack.state):
-        folder.mkdir(exist_ok=True)
-        os.chown(folder, NOBODY, NOBODY) if os.geteuid() == 0 else None
-    # Whoever may look at it all the same: the folders of a test are of one user.
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(0o711)
+    unit = folder / "windlass.service"
+    unit.write_text(UNITS["setup"])
+    stack = Stack(folder / "state", {"HOME": str(folder)})
     inside = (*as_nobody(), sys.executable, str(ROOT / "tests" / "hardened.py"), str(unit),
               sys.executable, "-m", "app")  # fmt: skip
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             (*inside, *words), capture_output=True, text=True, check=False, timeout=120,
-            cwd=tmp_path, env=stack.environ,
+            cwd=folder, env=stack.environ,
         )  # fmt: skip
 
     try:
