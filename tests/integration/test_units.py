@@ -132,7 +132,7 @@ def test_stack_runs_under_the_units_filter(folder: Path) -> None:
         pytest.skip(reason)
     unit = folder / "windlass.service"
     unit.write_text(UNITS["setup"])
-    stack = Stack(folder / "state", {"HOME": str(folder)})
+    stack = Stack(folder / "state", {"HOME": str(folder), "START_TIMEOUT_S": "100"})
     inside = (*as_nobody(), sys.executable, str(ROOT / "tests" / "hardened.py"), str(unit),
               sys.executable, "-m", "app")  # fmt: skip
 

@@ -32,13 +32,13 @@ _HARDENING = (
     "NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=",
     "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources @obsolete", "SystemCallFilter=@chown",
-    "SystemCallErrorNumber=EPERM", "MemoryDenyWriteExecute=yes", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
-    "RestrictNamespaces=yes", "RestrictRealtime=yes", "RestrictSUIDSGID=yes",
-    "LockPersonality=yes", "RemoveIPC=yes", "KeyringMode=private", "DevicePolicy=closed",
-    "PrivateDevices=yes", "PrivateTmp=yes", "ProtectClock=yes", "ProtectControlGroups=yes",
-    "ProtectHome=yes", "ProtectHostname=yes", "ProtectKernelLogs=yes",
-    "ProtectKernelModules=yes", "ProtectKernelTunables=yes", "ProtectProc=invisible",
-    "ProtectSystem=strict",
+    "SystemCallErrorNumber=EPERM", "MemoryDenyWriteExecute=yes",
+    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "RestrictNamespaces=yes",
+    "RestrictRealtime=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes", "RemoveIPC=yes",
+    "KeyringMode=private", "DevicePolicy=closed", "PrivateDevices=yes", "PrivateTmp=yes",
+    "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHome=yes", "ProtectHostname=yes",
+    "ProtectKernelLogs=yes", "ProtectKernelModules=yes", "ProtectKernelTunables=yes",
+    "ProtectProc=invisible", "ProtectSystem=strict",
 )  # fmt: skip
 NIX_CONF = Path("/etc/nix/nix.conf")
 _BEGIN, _END = "# windlass: begin", "# windlass: end"
