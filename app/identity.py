@@ -1,9 +1,10 @@
 """What this build is: name, version, commit, release.
 
-The commit comes from what the release's own command says (`WINDLASS_RELEASE`, the text of its
-`release.json`), else from a `release.json` beside the code, else from git in a checkout, else it is
-"Development". So the code itself is the same for every commit that leaves it alone. Read once by
-the master before it forks; workers inherit the answer.
+All of it comes from what the release's own command says (`WINDLASS_RELEASE`, the text of its
+`release.json`), else from a `release.json` beside the code; another service's release says its own
+name. Else the commit comes from git in a checkout, else it is "Development". So the code itself is
+the same for every commit that leaves it alone. Read once by the master before it forks; workers
+inherit the answer.
 """
 
 from __future__ import annotations
@@ -29,21 +30,27 @@ class Identity:
     """Who answers: the same for every worker of one release.
 
     Attributes:
-        version: of the package, by the rules of PEP 440.
+        version: of the service, by the rules of PEP 440.
         commit: full SHA-1 of the commit, or "Development".
         release: name of the release, VERSION-COMMIT with seven digits unless it has one of its own,
             or "checkout".
+        name: of the service.
+        description: of the service, a sentence.
     """
 
     version: str
     commit: str
     release: str
+    name: str = APP_NAME
+    description: str = DESCRIPTION
 
 
 class _ReleaseFile(msgspec.Struct):
     version: str
     commit: str
     release: str = ""
+    name: str = APP_NAME
+    description: str = DESCRIPTION
 
 
 def identify(root: Path) -> Identity:
@@ -53,8 +60,8 @@ def identify(root: Path) -> Identity:
         built = msgspec.json.decode(text, type=_ReleaseFile)
     except (OSError, msgspec.MsgspecError):
         return Identity(__version__, _commit_of_checkout(root) or NO_COMMIT, "checkout")
-    name = built.release or f"{built.version}-{built.commit[:7]}"
-    return Identity(built.version, built.commit, name)
+    release = built.release or f"{built.version}-{built.commit[:7]}"
+    return Identity(built.version, built.commit, release, built.name, built.description)
 
 
 def _commit_of_checkout(root: Path) -> str | None:

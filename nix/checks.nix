@@ -26,6 +26,21 @@ let
       cd checkout
       ${script}
     '';
+  # What a NixOS server would have.
+  moduleUnit =
+    settings:
+    let
+      machine = pkgs.nixos {
+        imports = [ (import ./module.nix { self = { }; }) ];
+        services.windlass = {
+          enable = true;
+          package = release;
+        }
+        // settings;
+        system.stateVersion = lib.trivial.release;
+      };
+    in
+    pkgs.writeTextDir "windlass.service" machine.config.systemd.units."windlass.service".text;
 in
 {
   lint = ofCheckout "lint" [ ] ''
@@ -71,6 +86,17 @@ in
     nginx -t -p $STATE_DIR -e stderr -c $STATE_DIR/conf/nginx.conf
   '';
 
+  # What the release says that it would run with, in folders and by a user that are there.
+  configuration = check "configuration" [ release ] ''
+    mkdir -p state/run state/tmp state/log
+    for file in nginx.conf supervisord.conf; do
+      sed "s|/var/lib/windlass|$PWD/state|g; s|^user = .*|user = $(id -un)|" \
+        ${release}/share/windlass/$file > $file
+    done
+    nginx -t -p $PWD/state -e stderr -c $PWD/nginx.conf
+    ${tools.environment.interpreter} ${./supervisord_check.py} supervisord.conf redis web nginx
+  '';
+
   image = check "image" [ pkgs.jq ] ''
     ${image} > first.tar
     ${image} > second.tar
@@ -80,8 +106,10 @@ in
   '';
 
   unit = check "unit" [ pkgs.systemd ] ''
-    systemd-analyze security --offline=true --threshold=20 \
-      ${release}/lib/systemd/system/windlass.service
+    for folder in ${release}/lib/systemd/system ${moduleUnit { }} ${moduleUnit { settings.PORT = 80; }}
+    do
+      systemd-analyze security --offline=true --threshold=20 $folder/windlass.service
+    done
   '';
 
   nix = check "nix" tools.forNix ''

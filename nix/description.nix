@@ -13,7 +13,7 @@ rec {
   name = "${runtime.pname}-${tag}";
   text = builtins.toJSON {
     name = runtime.pname;
-    inherit (runtime) version;
+    inherit (runtime) version description;
     inherit (revision) commit time nixpkgs;
     release = tag;
   };

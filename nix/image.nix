@@ -74,12 +74,14 @@ pkgs.dockerTools.streamLayeredImage {
     StopSignal = "SIGTERM";
     Labels = {
       "org.opencontainers.image.title" = runtime.pname;
-      "org.opencontainers.image.description" = runtime.app.meta.description;
+      "org.opencontainers.image.description" = runtime.description;
       "org.opencontainers.image.version" = runtime.version;
       "org.opencontainers.image.revision" = revision.commit;
       "org.opencontainers.image.created" = revision.time;
-      "org.opencontainers.image.licenses" = runtime.app.meta.license.spdxId;
       "org.opencontainers.image.ref.name" = description.tag;
+    }
+    // lib.optionalAttrs (runtime.license != null) {
+      "org.opencontainers.image.licenses" = runtime.license.spdxId;
     };
   };
 }

@@ -5,6 +5,7 @@
 #     system = "x86_64-linux";
 #     pname = "hello";
 #     version = "1.0.0";
+#     description = "Greets who comes";     # for /metadata and the image
 #     src = ./.;                            # a Python project with a pyproject.toml
 #     application = "hello.application";    # has make_application(), see app/web/application.py
 #     dependencies = packages: [ packages.markdown ];
@@ -17,6 +18,8 @@
   system,
   pname,
   version,
+  description ? "",
+  license ? null,
   src,
   application,
   nixpkgs ? windlass.inputs.nixpkgs,
@@ -45,6 +48,8 @@ let
       app
       pname
       version
+      description
+      license
       application
       ;
     modules = [

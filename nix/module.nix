@@ -24,7 +24,7 @@ let
     else
       "no";
   ofOptions = {
-    WORKERS = cfg.workers;
+    WORKERS = if cfg.workers == 0 then "auto" else cfg.workers;
     PLAN_PORT = "";
   }
   // lib.optionalAttrs (cfg.domain != null) { ALLOWED_HOSTS = cfg.domain; }

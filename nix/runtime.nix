@@ -1,8 +1,8 @@
 # All that runs in production but the name of the commit: the Python environment, Nginx, Redis, and
 # the commands. It stays the same store path for as long as no source of it changes.
 #
-# modules: Python packages that the service consists of; application: the module that makes it, where
-# that is not Windlass' own.
+# modules: Python packages that the service consists of; pname, version, description and license: its
+# own; application: the module that makes it, where that is not Windlass' own.
 {
   pkgs,
   python,
@@ -11,6 +11,8 @@
   modules,
   pname ? "windlass",
   version ? app.version,
+  description ? "${app.meta.description}.",
+  license ? app.meta.license,
   application ? null,
 }:
 let
@@ -28,6 +30,8 @@ pkgs.runCommand "${pname}-runtime-${version}"
         programs
         pname
         version
+        description
+        license
         ;
       # By name, for what shows an update.
       versions =

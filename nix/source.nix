@@ -1,7 +1,13 @@
 # The files of the checkout that builds may read, by purpose. What is named nowhere rebuilds nothing.
 { lib }:
 let
-  inherit (lib.fileset) toSource unions fileFilter;
+  inherit (lib.fileset)
+    difference
+    fileFilter
+    maybeMissing
+    toSource
+    unions
+    ;
   root = ../.;
   nixFiles = fileFilter (file: file.hasExt "nix") ../.;
   code = unions [
@@ -20,32 +26,21 @@ in
       ../LICENSE
     ];
   };
-  # What the tests, lint and types look at.
+  # What the tests, lint and types look at: all but what a checkout makes for itself.
   all = toSource {
     inherit root;
-    fileset = unions [
-      code
-      nixFiles
-      ../.ci
-      ../.env
-      ../.github
-      ../CHANGELOG.md
-      ../LICENSE
-      ../README.md
-      ../SECURITY.md
-      ../benchmarks
-      ../docs
-      ../flake.lock
-      ../nix
-      ../pipeline
-      ../requirements-binaries.txt
-      ../requirements-dev.txt
-      ../requirements-security.in
-      ../requirements-security.txt
-      ../requirements.txt
-      ../run
-      ../tests
-    ];
+    fileset = difference root (
+      unions (
+        map maybeMissing [
+          ../.git
+          ../.mypy_cache
+          ../.pytest_cache
+          ../.ruff_cache
+          ../.state
+          ../.venv
+        ]
+      )
+    );
   };
   nix = toSource {
     inherit root;

@@ -1,8 +1,9 @@
 """`./run update`: brings both locks up to date and shows what changes, version by version.
 
 The locked requirements are resolved anew within the ranges of `pyproject.toml`; where Nix is at
-hand `flake.lock` goes to the newest nixpkgs of its branch. Neither is committed: `git diff` shows
-all of it, `git checkout -- flake.lock requirements*.txt` takes it back.
+hand `flake.lock` goes to the newest nixpkgs of its branch. All of them, or none: when one cannot be
+had, each is what it was. Nothing is committed: `git diff` shows all of it, `git checkout --
+flake.lock requirements*.txt` takes it back.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
@@ -39,6 +45,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--no-nix", action="store_true", help="leave flake.lock as it is")
     options = parser.parse_args(arguments)
     nix = None if options.no_nix else nix_command()
+    try:
+        with all_or_none():
+            found = update(nix)
+    except (OSError, subprocess.SubprocessError) as error:
+        hint = "; ./run update --no-nix leaves flake.lock out" if nix else ""
+        print(f"update: {reason(error)}\nupdate: every lock is as it was. It takes the network: "
+              f"mend that and try again{hint}", file=sys.stderr)  # fmt: skip
+        return 1
+    print("\n".join(found) or "nothing has changed")
+    return 0
+
+
+def update(nix: tuple[str, ...] | None) -> list[str]:
+    """Bring every lock up to date.
+
+    Returns:
+        a line for each version that changes.
+
+    Raises:
+        SubprocessError: a program failed or took too long.
+    """
     before = versions(nix)
     for name, source in LOCKS.items():
         print(f"update: resolving {name}", flush=True)
@@ -48,8 +75,28 @@ def main(arguments: list[str]) -> int:
         subprocess.run((*nix, "flake", "update"), cwd=ROOT, check=True, timeout=_NIX_TIMEOUT_S)
     else:
         print("update: flake.lock stays as it is", flush=True)
-    print("\n".join(changes(before, versions(nix))) or "nothing has changed")
-    return 0
+    return changes(before, versions(nix))
+
+
+@contextmanager
+def all_or_none() -> Iterator[None]:
+    """Put every lock back when the block does not come to its end, Ctrl-C too."""
+    kept = {ROOT / name: (ROOT / name).read_bytes() for name in (*LOCKS, "flake.lock")}
+    try:
+        yield
+    except BaseException:
+        for file, content in kept.items():
+            file.write_bytes(content)
+        raise
+
+
+def reason(error: Exception) -> str:
+    """Which program failed, and how, in a line."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{shlex.join(error.cmd)} failed with exit code {error.returncode}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"{shlex.join(error.cmd)} took more than {error.timeout:g} s"
+    return str(error)
 
 
 def nix_command() -> tuple[str, ...] | None:

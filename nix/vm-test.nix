@@ -1,5 +1,8 @@
-# Two machines: a deployer brings a release to a server by ssh, a bad release goes back by itself,
-# and a rollback is one command. Slow; needs KVM: nix build .#vm-test
+# Virtual machines: a deployer brings releases to a server by ssh, a bad one goes back by itself, a
+# rollback is one command; and a NixOS server runs the module. Slow; needs KVM: nix build .#vm-test
+#
+# What is done is in nix/deployment/, which tests/integration/test_nix_deployment.py runs as well, on
+# machines that need no KVM.
 {
   pkgs,
   self,
@@ -7,104 +10,95 @@
   broken,
 }:
 let
+  inherit (pkgs) lib;
   # nixpkgs' own keys for tests, which anybody can read.
   keys = import "${pkgs.path}/nixos/tests/ssh-keys.nix" pkgs;
-  # The same code by another commit: what a deployment brings.
-  next = import ./release.nix {
-    inherit pkgs;
-    inherit (release) runtime;
-    revision = release.revision // {
-      commit = "600d00000000000000000000000000000000600d";
+  # The same code by other commits. A dirty tree is nobody's commit, so both are set.
+  of =
+    digit:
+    import ./release.nix {
+      inherit pkgs;
+      inherit (release) runtime;
+      revision = release.revision // {
+        commit = lib.concatStrings (lib.replicate 40 digit);
+      };
     };
-  };
-  inventory = (pkgs.formats.toml { }).generate "deploy.toml" {
-    environments.production.hosts = [ "root@server" ];
-  };
+  first = of "a";
+  next = of "b";
 in
 pkgs.testers.runNixOSTest {
   name = "windlass-deployment";
 
+  # A server as `windlass setup` finds one: sshd, Nix, systemd.
   nodes.server = {
-    imports = [ self.nixosModules.default ];
-    services.windlass = {
+    networking.firewall.allowedTCPPorts = [ 8000 ];
+    services.openssh = {
       enable = true;
-      package = release;
-      workers = 2;
-      openFirewall = true;
-      settings.PORT = 8000;
+      authorizedKeysInHomedir = true;
     };
-    # A deployment moves a profile of its own; the system's stays what it is.
-    systemd.services.windlass = {
-      environment.WINDLASS_PROFILE = pkgs.lib.mkForce "/nix/var/nix/profiles/windlass";
-      preStart = "test -e /nix/var/nix/profiles/windlass";
-    };
-    services.openssh.enable = true;
-    users.users.root.openssh.authorizedKeys.keys = [ keys.snakeOilPublicKey ];
-    virtualisation.additionalPaths = [ release ];
+    users.users.root.openssh.authorizedKeys.keys = [ keys.snakeOilEd25519PublicKey ];
+    virtualisation.writableStore = true;
   };
 
   nodes.deployer = {
     environment.systemPackages = [
-      release
-      pkgs.nix
+      first
       pkgs.curl
     ];
-    environment.etc."windlass/deploy.toml".source = inventory;
     virtualisation.additionalPaths = [
-      release
+      first
       next
       broken
     ];
-    programs.ssh.extraConfig = ''
-      Host server
-        User root
-        IdentityFile /root/.ssh/id
-        StrictHostKeyChecking accept-new
-    '';
+  };
+
+  nodes.nixos = {
+    imports = [ self.nixosModules.default ];
+    services.windlass = {
+      enable = true;
+      package = first;
+      workers = 2;
+      openFirewall = true;
+    };
   };
 
   testScript = ''
-    import json
-
-    def commit():
-        answer = deployer.succeed("curl -fsS http://server:8000/metadata")
-        return json.loads(answer)["last_commit_sha"]
-
-    def deploy(release):
-        return f"cd /etc/windlass && windlass deploy production --release {release}"
+    ${builtins.readFile ./deployment/steps.py}
 
     start_all()
-    server.succeed("nix-env -p /nix/var/nix/profiles/windlass --set ${release}")
+    nixos.wait_for_unit("windlass")
+    nixos.wait_for_open_port(8000)
+    with subtest("the module's service serves behind Nginx, hardened"):
+        assert deployer.succeed("curl -fsS http://nixos:8000/health") == "OK\n"
+        # Of a hundred.
+        nixos.succeed("systemd-analyze security --threshold=20 windlass.service")
+
     server.wait_for_unit("sshd")
-    server.systemctl("restart windlass")
-    server.wait_for_open_port(8000)
-    deployer.succeed("install -D -m 600 ${keys.snakeOilPrivateKey} /root/.ssh/id")
+    # NixOS makes its units itself and locks them; `windlass setup` is for servers that do not.
+    server.succeed(
+        "cp -r --no-dereference /etc/systemd/system/. /etc/systemd/own",
+        "rm /etc/systemd/system",
+        "mv /etc/systemd/own /etc/systemd/system",
+        "chmod -R u+w /etc/systemd/system",
+        "systemctl daemon-reload",
+    )
+    deployer.succeed("install -D -m 600 ${keys.snakeOilEd25519PrivateKey} /root/.ssh/id_ed25519")
 
-    with subtest("the service serves behind Nginx, hardened"):
-        assert deployer.succeed("curl -fsS http://server:8000/health") == "OK\n"
-        # Of ten.
+    run = Deployment(deployer, server, "server")
+    with subtest("keys and setup"):
+        run.make_keys(deployer.succeed("cat ${./deployment/deploy.toml}"))
+        run.set_up("${first}")
         server.succeed("systemd-analyze security --threshold=20 windlass.service")
-
-    with subtest("a deployment fails no request"):
-        deployer.execute(
-            "(while sleep 0.05; do curl -fsS -m 5 http://server:8000/health || echo FAILED; done)"
-            " >/tmp/answers 2>&1 & echo $! >/tmp/asking"
-        )
-        deployer.succeed(deploy("${next}"))
-        deployer.succeed("kill $(cat /tmp/asking)")
-        deployer.fail("grep FAILED /tmp/answers")
-        assert commit() == "${next.revision.commit}"
-        pid = server.succeed("systemctl show -P MainPID windlass").strip()
-
+        server.succeed("systemd-analyze security --threshold=20 windlass-guard.service")
+    with subtest("the first release"):
+        run.deploy_first("${first}")
+    with subtest("the next one fails no request"):
+        run.deploy_next("${next}")
     with subtest("a bad release goes back by itself"):
-        deployer.fail(deploy("${broken}"))
-        assert commit() == "${next.revision.commit}"
-
+        run.deploy_bad("${broken}", "${next}")
     with subtest("a rollback is one command"):
-        deployer.succeed("cd /etc/windlass && windlass rollback production")
-        assert commit() == "${release.revision.commit}"
-        assert pid == server.succeed("systemctl show -P MainPID windlass").strip()
-        status = deployer.succeed("cd /etc/windlass && windlass status production")
-        assert "${release.version}" in status
+        run.roll_back("${first}")
+    with subtest("what is wrong is refused"):
+        run.refuse()
   '';
 }

@@ -9,7 +9,6 @@ import msgspec
 import tornado
 
 from app.errors import StoreUnavailableError
-from app.identity import APP_NAME, DESCRIPTION
 from app.web.handler import JSON, PLAIN_TEXT, AppHandler
 from app.web.problems import NotReadyError
 
@@ -24,10 +23,10 @@ def metadata_of(services: Services) -> bytes:
     identity = services.identity
     return msgspec.json.encode(
         {
-            "app_name": APP_NAME,
+            "app_name": identity.name,
             "version": identity.version,
             "last_commit_sha": identity.commit,
-            "description": DESCRIPTION,
+            "description": identity.description,
             "environment": services.settings.environment,
             "release": identity.release,
             "python": platform.python_version(),

@@ -19,6 +19,7 @@
           inherit self windlass system;
           pname = "hello";
           version = "0.1.0";
+          description = "Greets who comes";
           src = ./.;
           application = "hello.application";
         };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,17 @@ TEMPLATE = ROOT / "nix" / "template"
 def test_template_serves_its_own_routes_and_nothing_of_ours(
     make_stack: Callable[..., Stack],
 ) -> None:
-    stack = make_stack(APPLICATION="hello.application")
+    release = {"name": "hello", "version": "0.1.0", "commit": "c" * 40, "description": "Greets"}
+    stack = make_stack(APPLICATION="hello.application", WINDLASS_RELEASE=json.dumps(release))
     stack.settings["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(TEMPLATE)])
     stack.up()
     assert stack.get("/").text == "Hello, visitor 1!\n"
     assert stack.get("/").text == "Hello, visitor 2!\n"
     assert stack.get("/health").text == "OK\n"
-    assert stack.get("/metadata").json()["app_name"] == "windlass"
+    metadata = stack.get("/metadata").json()
+    assert (metadata["app_name"], metadata["version"]) == ("hello", "0.1.0")
+    assert metadata["last_commit_sha"] == "c" * 40
+    assert (metadata["description"], metadata["release"]) == ("Greets", "0.1.0-ccccccc")
     assert stack.get("/calculator").status_code == 404
     assert stack.post("/productionplan", json={}).status_code == 404
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -52,6 +56,66 @@ def test_contract_names_what_is_out_of_its_range_or_missing(tmp_path: Path) -> N
     states = {line.split()[1].split(">")[0].rstrip(":"): line.split()[0]
               for line in done.stdout.splitlines()}  # fmt: skip
     assert states == {"tornado": "BROKEN", "no-such-package": "BROKEN", "redis": "ok"}
+
+
+# ---- an update, with programs that stand in for uv and Nix, as there may be no network
+
+_UV = """import pathlib, sys
+name = sys.argv[sys.argv.index("--output-file") + 1]
+if (pathlib.Path("refuse").read_text() == name): sys.exit("no index")
+pathlib.Path(name).write_text("tornado==7.0\\n")
+"""
+_NIX = """import pathlib, sys
+if sys.argv[1] == "eval": sys.exit(print('{"nginx": "1"}'))
+lock = pathlib.Path("flake.lock")
+lock.write_text(lock.read_text().replace("1786711500", "1796711500"))
+if pathlib.Path("refuse").read_text() == "flake.lock": sys.exit("no network")
+"""
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> Path:
+    """A checkout as far as an update looks at it."""
+    (tmp_path / "nix").mkdir()
+    shutil.copy(ROOT / "nix" / "update.py", tmp_path / "nix")
+    for name in update.LOCKS:
+        (tmp_path / name).write_text("tornado==6.6.1\n")
+    locked = {"lastModified": 1786711500, "rev": "02e08985a27c65ff"}
+    lock = json.dumps({"nodes": {"nixpkgs": {"locked": locked}}})
+    (tmp_path / "flake.lock").write_text(lock)
+    (tmp_path / "uv.py").write_text(_UV)
+    (tmp_path / "fake_nix.py").write_text(_NIX)
+    return tmp_path
+
+
+def run_update(locks: Path, refuse: str) -> subprocess.CompletedProcess[str]:
+    (locks / "refuse").write_text(refuse)
+    nix = shlex.join([sys.executable, str(locks / "fake_nix.py")])
+    return subprocess.run(
+        (sys.executable, str(locks / "nix" / "update.py")), env=os.environ | {"WINDLASS_NIX": nix},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("refuse", [*update.LOCKS, "flake.lock"])
+def test_update_that_fails_leaves_every_lock_as_it_was(locks: Path, refuse: str) -> None:
+    names = (*update.LOCKS, "flake.lock")
+    before = {name: (locks / name).read_bytes() for name in names}
+    done = run_update(locks, refuse)
+    assert done.returncode == 1
+    assert {name: (locks / name).read_bytes() for name in names} == before
+    assert "failed with exit code 1" in done.stderr
+    assert "every lock is as it was" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_update_changes_every_lock_and_says_how(locks: Path) -> None:
+    done = run_update(locks, "nothing")
+    assert done.returncode == 0, done.stderr
+    for name in update.LOCKS:
+        assert (locks / name).read_text() == "tornado==7.0\n"
+    changed = {line.split()[0] for line in done.stdout.splitlines() if "->" in line}
+    assert changed == {*update.LOCKS, "flake.lock"}
 
 
 # ---- what an update shows

@@ -12,6 +12,7 @@ import pytest
 
 from app import __version__
 from app.identity import Identity, identify
+from app.release.host.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,23 @@ def unbuilt(commit: str) -> Identity:
 def test_release_file_names_version_commit_and_release(tmp_path: Path) -> None:
     (tmp_path / "release.json").write_text(json.dumps({"version": "1.2.3", "commit": COMMIT}))
     assert identify(tmp_path) == Identity("1.2.3", COMMIT, "1.2.3-0123456")
+
+
+@pytest.mark.parametrize("release", [{}, {"release": "1.2.3-development"}])
+def test_a_host_calls_a_release_as_the_service_does(
+    tmp_path: Path, release: dict[str, str]
+) -> None:
+    file = {"version": "1.2.3", "commit": COMMIT, **release}
+    (tmp_path / "release.json").write_text(json.dumps(file))
+    host = Site(tmp_path / "base", tmp_path)
+    assert host.release_file(str(tmp_path)).name == identify(tmp_path).release
+
+
+def test_release_file_names_the_service(tmp_path: Path) -> None:
+    file = {"version": "1.2.3", "commit": COMMIT, "name": "hello", "description": "Greets"}
+    (tmp_path / "release.json").write_text(json.dumps(file))
+    found = identify(tmp_path)
+    assert (found.name, found.description) == ("hello", "Greets")
 
 
 @needs_git

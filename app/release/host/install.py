@@ -26,6 +26,20 @@ if TYPE_CHECKING:
     from app.release.shell import Shell
 
 UNITS = Path("/etc/systemd/system")
+# What neither the service nor the guard needs, taken away; nix/windlass.service says the same. It
+# also has PrivateUsers, which would keep the guard from seeing the service's processes.
+_HARDENING = (
+    "NoNewPrivileges=yes", "CapabilityBoundingSet=", "AmbientCapabilities=",
+    "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @resources @obsolete", "SystemCallFilter=@chown",
+    "SystemCallErrorNumber=EPERM", "MemoryDenyWriteExecute=yes",
+    "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "RestrictNamespaces=yes",
+    "RestrictRealtime=yes", "RestrictSUIDSGID=yes", "LockPersonality=yes", "RemoveIPC=yes",
+    "KeyringMode=private", "DevicePolicy=closed", "PrivateDevices=yes", "PrivateTmp=yes",
+    "ProtectClock=yes", "ProtectControlGroups=yes", "ProtectHome=yes", "ProtectHostname=yes",
+    "ProtectKernelLogs=yes", "ProtectKernelModules=yes", "ProtectKernelTunables=yes",
+    "ProtectProc=invisible", "ProtectSystem=strict",
+)  # fmt: skip
 NIX_CONF = Path("/etc/nix/nix.conf")
 _BEGIN, _END = "# windlass: begin", "# windlass: end"
 _TIMEOUT_S = 120.0
@@ -118,7 +132,7 @@ def _unit(
         f"WorkingDirectory={wanted.base}",
         f"ExecStart={wanted.base}/agent/bin/windlass host --base {wanted.base} {word}",
         "Restart=always", "RestartSec=1", "LimitNOFILE=65536", "UMask=0077",
-        "NoNewPrivileges=yes", "ProtectSystem=full", "PrivateDevices=yes", *more, "",
+        *_HARDENING, f"ReadWritePaths={wanted.base}", *more, "",
         "[Install]", "WantedBy=multi-user.target", "",
     ]  # fmt: skip
     return "\n".join(lines)

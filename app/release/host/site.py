@@ -62,11 +62,12 @@ class ReleaseFile(msgspec.Struct):
 
     version: str
     commit: str
+    release: str = ""
 
     @property
     def name(self) -> str:
         """As the service says it; see `app.identity`."""
-        return f"{self.version}-{self.commit[:7]}"
+        return self.release or f"{self.version}-{self.commit[:7]}"
 
 
 @dataclass(frozen=True, slots=True)
