@@ -99,7 +99,7 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
         _tell(operator, change, progress, "failed", commits, refused)
         raise
     event = "succeeded" if not outcome.fault else "failed"
-    if outcome.fault and outcome.was_switched:
+    if outcome.fault and outcome.was_switched and not outcome.lost:
         event = "rolled-back"
     _tell(operator, change, progress, event, commits, outcome)
     display.outcome(

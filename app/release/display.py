@@ -69,7 +69,7 @@ def outcome(
     if as_json:
         said = {"outcome": "failed" if found.fault else "succeeded", "deploy": change.deploy,
                 "reason": found.fault, "hosts": found.hosts, "seconds": round(seconds, 3),
-                "all_as_wanted": found.all_as_wanted}  # fmt: skip
+                "all_as_wanted": found.all_as_wanted, "lost": found.lost}  # fmt: skip
         sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
         return
     for name, at in found.hosts.items():
@@ -82,10 +82,16 @@ def outcome(
         return
     click.echo(click.style(f"The {what} to {environment} FAILED", fg="red") + f" ({took}): "
                f"{found.fault}")  # fmt: skip
-    if not found.was_switched:
+    if found.all_as_wanted and not found.was_switched:
         click.echo("No host was switched; each runs what it ran before.")
     elif found.all_as_wanted:
         click.echo("Every host is back on the release that it ran before.")
+    elif found.lost:
+        lost = ", ".join(found.lost)
+        click.echo(f"This run no longer has the lease of {lost}, and changed nothing there after "
+                   "that; the list above says what every host runs now.")  # fmt: skip
+    elif not found.was_switched:
+        click.echo("No host was switched; the list above says what every host runs.")
     else:
         click.echo("NOT every host is known to be back; see the list above, and: windlass status "
                    f"{environment}")  # fmt: skip

@@ -33,7 +33,9 @@ _POLL_S = 0.2
 _LONGEST_BODY = 1 << 20
 
 
-class _Process(msgspec.Struct):
+class ServiceProcess(msgspec.Struct):
+    """One process of it; `state` as `windlass status` has it."""
+
     name: str
     state: str
     release: str = ""
@@ -47,11 +49,11 @@ class ServiceStatus(msgspec.Struct):
     release: str = ""
     reload: str = ""
     addresses: list[str] = []
-    processes: list[_Process] = []
+    processes: list[ServiceProcess] = []
 
-    def workers(self) -> dict[str, list[_Process]]:
+    def workers(self) -> dict[str, list[ServiceProcess]]:
         """The workers of each slot that serve, or should."""
-        found: dict[str, list[_Process]] = {}
+        found: dict[str, list[ServiceProcess]] = {}
         for process in self.processes:
             if process.name.startswith("web/"):
                 slot = found.setdefault(process.name, [])
