@@ -108,7 +108,7 @@ def carry_out(
             outcome = _outcome(fleet, change, fault)
             fleets.end(fleet, f"failed: {fault}")
             return outcome
-        return _completed(fleet, _outcome(fleet, change, ""))
+        return _completed(fleet, change)
 
 
 # ---- the way there
@@ -286,9 +286,10 @@ def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
     )
 
 
-def _completed(fleet: Fleet, outcome: Outcome) -> Outcome:
+def _completed(fleet: Fleet, change: Change) -> Outcome:
     """Have every host note that all of them run the release; the outcome with that."""
     untold = fleets.end(fleet, COMPLETE)
+    outcome = _outcome(fleet, change, "")
     again = "; it does not know that every host has it: run the same again"
     hosts = {
         name: f"{text}{again}" if name in untold else text for name, text in outcome.hosts.items()

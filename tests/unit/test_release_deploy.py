@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,18 +21,19 @@ if TYPE_CHECKING:
     from app.release.deploy import Outcome
 
 CHANGES = {"switch", "confirm", "back", "end"}
-AT_ONCE_S = 3.0
 
 
 def is_anothers(host: Near) -> None:
     """What becomes of a host while its deployer is asleep: it goes back, another one takes it."""
     site = host.site
-    pending, held = site.pending(), site.lease()
-    held.deadline_s = 0.0
-    site.write("lease", held)
+    with site.recording():
+        pending, held = site.pending(), site.lease()
+        held.deadline_s = 0.0
+        site.write("lease", held)
+        if pending is not None:
+            pending.deadline_s = 0.0
+            site.write("switch", pending)
     if pending is not None:
-        pending.deadline_s = 0.0
-        site.write("switch", pending)
         assert host.agent.switching.settle_overdue()
     lease.take(site, Begin("theirs", "bob@desk", 600.0))
 
@@ -45,16 +45,16 @@ class Asleep:
         self, fleet: NearFleet, order: str, meanwhile: Callable[[Near], object] = is_anothers
     ) -> None:
         self.fleet, self.order, self.meanwhile = fleet, order, meanwhile
-        self.woke_up = 0.0
+        self.is_awake = False
         self._lock = threading.Lock()
         fleet.when = self.told
 
     def told(self, _host: str, order: str) -> None:
         with self._lock:
-            if order == self.order and not self.woke_up:
+            if order == self.order and not self.is_awake:
                 for one in self.fleet.hosts:
                     self.meanwhile(one)
-                self.woke_up = time.monotonic()
+                self.is_awake = True
 
 
 def last_line(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> str:
@@ -67,16 +67,18 @@ def last_line(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_run_that_lost_its_lease_changes_nothing_more_and_ends_at_once(
     tmp_path: Path, order: str
 ) -> None:
-    fleet = NearFleet(tmp_path, window_s=1, bake_s=60 if order == "extend" else 0)
+    fleet = NearFleet(
+        tmp_path, window_s=8 if order == "extend" else 60, bake_s=60 if order == "extend" else 0
+    )
     if order == "back":
         fleet.breaks("three", fleet.new)
-    asleep = Asleep(fleet, order)
+    Asleep(fleet, order)
     outcome = fleet.deploy(fleet.new)
-    assert time.monotonic() - asleep.woke_up < AT_ONCE_S
     assert outcome.lost
-    if order == "back":  # the broken release is the reason, and a refusal is final
-        assert [host.orders.count("back") for host in fleet.hosts] == [1, 1, 1]
-    else:
+    for host in fleet.hosts:
+        assert host.orders.count("traffic") < 10, "it goes on watching for nobody"
+        assert host.orders.count("back") <= 1, "a refusal for the lease is final"
+    if order != "back":  # there the broken release is the reason, and was before
         assert "the lease of mine is over: bob@desk (theirs) has it now" in outcome.fault
     assert fleet.at() == [fleet.old] * 3
     assert [host.site.lease().deploy for host in fleet.hosts] == ["theirs"] * 3
@@ -176,8 +178,7 @@ def test_an_order_without_lease_does_not_wait_for_anothers_switch(
         "confirm": lambda: switching.confirm(Held(mine.fence, "mine")),
         "back": lambda: switching.back(Back(mine.fence, "mine", "alice@desk", "")),
     }
-    begun = time.monotonic()
+    # Where it waits for that, what comes back is `busy`.
     with host.site.activating(0.0), pytest.raises(RefusedError) as caught:
         given[order]()
     assert caught.value.code == "fence"
-    assert time.monotonic() - begun < 1.0

@@ -54,6 +54,14 @@ def test_a_lease_that_has_run_out_is_free_and_its_holder_is_refused(site: Site) 
     assert caught.value.code == "fence"
 
 
+def test_a_lease_that_has_run_out_can_still_be_let_go_of_while_it_is_the_newest(site: Site) -> None:
+    first = taken(site, "first", 0.0)
+    assert lease.require_newest(site, Held(first.fence, "first")) == site.lease()
+    taken(site, "second")
+    with pytest.raises(RefusedError, match=r"second@desk .* has it now"):
+        lease.require_newest(site, Held(first.fence, "first"))
+
+
 def test_a_lease_of_another_boot_is_over(site: Site) -> None:
     first = taken(site, "first")
     first.boot = "an earlier boot"

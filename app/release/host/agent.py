@@ -102,7 +102,7 @@ class Agent:
 
     def end(self, order: m.End) -> m.Nothing:
         """Let go of the lease."""
-        lease.require(self.site, order)
+        lease.require_newest(self.site, order)
         if order.result == "complete":
             self.switching.complete()
         lease.release(self.site, order)
