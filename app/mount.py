@@ -18,7 +18,7 @@ class Commands(click.Group):
     """
 
     _OF_SERVERS = ("deploy", "rollback", "releases", "audit", "approve", "lock", "unlock",
-                   "maintenance", "gc", "exec", "diff", "setup")  # fmt: skip
+                   "maintenance", "gc", "exec", "diff", "setup", "notify")  # fmt: skip
     _OF_BOTH = ("status", "logs", "plan")
 
     def list_commands(self, ctx: click.Context) -> list[str]:

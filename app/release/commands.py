@@ -119,12 +119,9 @@ def _tell(
         (outcome.fault if outcome else "") or change.reason, commits,
         outcome.hosts if outcome else {},
     )  # fmt: skip
-    announcing.announce(
-        operator.environment.notify,
-        news,
-        caller.sources.environ,
-        lambda text: progress.say("notify", text),
-    )
+    done = announcing.announce(operator.environment.notify, news, caller.sources.environ)
+    for fault in done.faults:
+        progress.say("notify", fault)
 
 
 def _take_back_when_told_to_end() -> None:

@@ -20,6 +20,7 @@ from app.release import messages as m
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from app.release.announcing import News, Told
     from app.release.deploy import Change, Outcome
     from app.release.preview import Preview
     from app.release.progress import Event
@@ -144,6 +145,22 @@ def setup(name: str, done: Sequence[StepDone], *, dry_run: bool) -> None:
     for step in done:
         mark = ("would change" if dry_run else "changed") if step.changed else "is so"
         click.echo(f"{name:12} {mark:12} {step.what}")
+
+
+def told(news: News, done: Told, *, dry_run: bool, as_json: bool) -> None:
+    """Who was told of some news."""
+    if as_json:
+        _print({"news": news, "told": done.told, "faults": done.faults, "dry_run": dry_run})
+        return
+    if dry_run:
+        click.echo(news.text())
+    for kind in done.told:
+        click.echo(f"{'would tell' if dry_run else 'told'} {kind}")
+    for fault in done.faults:
+        click.echo(fault, err=True)
+    if not done.told and not done.faults:
+        click.echo(f"nobody wants to be told of {news.event} in {news.environment}; see notify in "
+                   "deploy.toml")  # fmt: skip
 
 
 def candidates(found: Sequence[m.Confirmed], *, as_json: bool) -> None:

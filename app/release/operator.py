@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from app.errors import AppError, ConfigError, Fault, RefusedError, ReleaseError
-from app.release import argv, inventory, statements
+from app.release import argv, deploy_toml, statements
 from app.release import messages as m
 from app.release.fleet import gather
 from app.release.remote import Remote, write_ssh_config
@@ -154,6 +154,11 @@ class Operator:
         return {one.path: one for one in wanted}
 
 
+def caller_name(environ: Mapping[str, str]) -> str:
+    """Who calls, as audit logs and notifications have it."""
+    return environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 @contextmanager
 def operating(
     config: Path, name: str, environ: Mapping[str, str], *, admin: bool = False
@@ -169,10 +174,10 @@ def operating(
     Raises:
         ConfigError: deploy.toml is wrong, or a key is missing.
     """
-    found = inventory.read(config)
+    found = deploy_toml.read(config)
     environment = found.environment(name)
     shell = Shell(environ)
-    by = environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
+    by = caller_name(environ)
     with tempfile.TemporaryDirectory(prefix="windlass-ssh-") as folder:
         operator = Operator(found, environment, shell, by, [])
         key = None if admin else operator.key(environment.deploy_key)

@@ -1,7 +1,8 @@
-"""The commands by which people keep an environment: approve, lock, close, clean up, set up."""
+"""The commands by which people keep an environment: approve, tell, lock, close, collect, set up."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from app.errors import ReleaseError
-from app.release import display, setup, statements
+from app.release import deploy_toml, display, setup, statements
 from app.release import messages as m
-from app.release.caller import CONFIG, RELEASE, Caller, operating_as_called
+from app.release.announcing import News, Told, announce
+from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
 from app.release.fleet import end, under_lease
-from app.release.operator import Operator, operating
+from app.release.inventory import EVENTS
+from app.release.operator import Operator, caller_name, operating
 from app.release.progress import Progress
 
 if TYPE_CHECKING:
@@ -56,6 +59,37 @@ def approve_command(environment: str, path: str, who: str, key: Path, config: Pa
         signed = statements.sign(operator.shell, approval, key, statements.APPROVAL)
         operator.ask_all("approve", signed, m.Nothing)
     click.echo(f"{who} approved {path} for {environment}, from {approval.base or 'nothing'}")
+
+
+@click.command("notify")
+@click.argument("environment")
+@click.argument("event", type=click.Choice(EVENTS))
+@click.option("--release", "path", default="", help="Store path of the release that it is about.")
+@click.option("--reason", default="", help="Why, as people shall read it.")
+@click.option("--run", "run_id", default="", help="What this is part of: an id, or an address.")
+@click.option("--commit", "commits", multiple=True, help="A line on a commit; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent, and to whom.")
+@CONFIG
+@JSON
+def notify_command(  # noqa: PLR0913 - an option each
+    environment: str, event: str, path: str, config: Path, *, reason: str, run_id: str,
+    commits: tuple[str, ...], dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Tell those whom deploy.toml names for ENVIRONMENT that something happened to a release.
+
+    For pipelines: deploy and rollback tell by themselves. Needs no key and speaks to no host.
+    Exit code 1 when somebody who wants such news could not be told.
+    """
+    caller: Caller = click.get_current_context().obj
+    environ = caller.sources.environ
+    wanted = deploy_toml.read(config).environment(environment).notify
+    news = News(event, environment, path, caller_name(environ), run_id, reason, list(commits))
+    done = Told([one.kind for one in wanted if event in one.on])
+    if not dry_run:
+        done = announce(wanted, news, environ)
+    display.told(news, done, dry_run=dry_run, as_json=as_json)
+    if done.faults:
+        sys.exit(1)
 
 
 @click.command("lock")
@@ -153,6 +187,7 @@ def setup_command(environment: str, path: str | None, config: Path, *, dry_run: 
 
 COMMANDS = (
     approve_command,
+    notify_command,
     lock_command,
     unlock_command,
     maintenance_command,
