@@ -40,12 +40,20 @@ _KEY = "ssh-ed25519 " + "A" * 60
 
 @dataclass(frozen=True, slots=True)
 class NearShell(Shell):
-    """Of the commands only this happens: a link that keeps a path is made."""
+    """Of the commands only this happens: a link that keeps a path is made.
+
+    Attributes:
+        failing: a command with one of these words fails.
+    """
+
+    failing: set[str] = field(default_factory=set)
 
     def attempt(
         self, argv: Sequence[str], *, timeout_s: float, given: str = "",
         environ: Mapping[str, str] | None = None,
     ) -> Done:  # fmt: skip
+        if self.failing.intersection(argv):
+            return Done(1, "", "it is meant to fail")
         if "--add-root" in argv:
             link, path = argv[2], argv[-1]
             if os.path.lexists(link):
@@ -134,9 +142,13 @@ class NearFleet:
         folder: for all of them.
         window_s: after which a host goes back by itself.
         bake_s: seconds for which traffic is watched.
+        keep_days: days for which a host keeps every release; beside that it keeps two.
     """
 
-    def __init__(self, folder: Path, window_s: int = 60, bake_s: int = 0) -> None:
+    def __init__(
+        self, folder: Path, window_s: int = 60, bake_s: int = 0, keep_days: int = 0
+    ) -> None:
+        self.keep_days = keep_days
         self.store = folder / "store"
         self.old, self.new = self.release("o"), self.release("n")
         self.hosts = [self._host(folder / name) for name in ("one", "two", "three")]
@@ -175,9 +187,9 @@ class NearFleet:
 
     def _host(self, base: Path) -> Near:
         site = Site(base, self.store)
-        for folder in (site.record, site.releases, site.stack / "log"):
+        for folder in (site.links, site.record, site.releases, site.stack / "log"):
             folder.mkdir(parents=True)
-        config = SiteConfig("staging", needs_approval=False, keep=2, keep_days=0,
+        config = SiteConfig("staging", needs_approval=False, keep=2, keep_days=self.keep_days,
                             start_timeout_s=5.0)  # fmt: skip
         (base / "site.json").write_bytes(msgspec.json.encode(config))
         for link in (site.profile, site.agent):

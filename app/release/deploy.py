@@ -2,7 +2,7 @@
 
 ::
 
-    lease -> copy -> check -> (switch -> probe) by batches -> bake -> confirm -> end
+    lease -> copy -> check -> (switch -> probe) by batches -> bake -> confirm -> collect -> end
                                  |                  |           |        |
                                  v                  v           v        v
                               back: every host that was switched, each to where it was found
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from app.release.remote import Remote
 
 COPY_TIMEOUT_S = 1800.0
+COLLECT_TIMEOUT_S = 900.0
 _MARGIN_S = 30.0
 _PROBES_S = 30.0
 _POLL_S = 0.5
@@ -288,6 +289,7 @@ def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
 
 def _completed(fleet: Fleet, change: Change) -> Outcome:
     """Have every host note that all of them run the release; the outcome with that."""
+    _collect(fleet)
     untold = fleets.end(fleet, COMPLETE)
     outcome = _outcome(fleet, change, "")
     again = "; it does not know that every host has it: run the same again"
@@ -295,6 +297,26 @@ def _completed(fleet: Fleet, change: Change) -> Outcome:
         name: f"{text}{again}" if name in untold else text for name, text in outcome.hosts.items()
     }
     return replace(outcome, hosts=hosts, all_as_wanted=outcome.all_as_wanted and not untold)
+
+
+def _collect(fleet: Fleet) -> None:
+    """Have every host note that the run is complete, and forget what it need not keep any more.
+
+    What of that fails is said and changes nothing: `end` tells the hosts once more.
+    """
+
+    def finish(member: Member) -> None:
+        order = m.Finish(member.fence, fleet.deploy, fleet.by)
+        done = member.remote.ask("finish", order, m.Finished, COLLECT_TIMEOUT_S)
+        if done.fault:
+            fleet.progress.say("collect", done.fault, member.name)
+        for path in done.paths:
+            fleet.progress.say("collect", f"{path} is no longer kept", member.name)
+
+    try:
+        fleet.each(fleet.held(), "collect", finish)
+    except AppError as error:
+        fleet.progress.say("collect", str(error))
 
 
 def _truth(fleet: Fleet, member: Member, wanted: str) -> tuple[str, bool]:

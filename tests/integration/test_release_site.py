@@ -154,7 +154,7 @@ class Deployment:
 
 
 def profile_of(machine: Machine) -> str:
-    base = "/var/lib/windlass/"
+    base = "/var/lib/windlass/links/"
     link = os.readlink(machine.path(base + "profile"))  # noqa: PTH115 - it is of another root
     return os.readlink(machine.path(base + link))  # noqa: PTH115
 

@@ -63,6 +63,7 @@ class Agent:
             "status": (m.Nothing, self.status), "audit": (m.AuditWanted, self.audit),
             "approve": (m.Signed, self.approve), "lock": (m.Lock, self.lock),
             "unlock": (m.Unlock, self.unlock), "maintenance": (m.Maintenance, self.maintenance),
+            "finish": (m.Finish, self.finish),
             "collect": (m.Collect, self.collect), "execute": (m.Execute, self.execute),
             "render": (m.Render, self.render),
         }  # fmt: skip
@@ -108,6 +109,18 @@ class Agent:
         lease.release(self.site, order)
         self._note("end", order.by, order.deploy, result=order.result)
         return m.Nothing()
+
+    def finish(self, order: m.Finish) -> m.Finished:
+        """Note that every host of the run is confirmed, then forget what need not be kept."""
+        lease.require_newest(self.site, order)
+        self.switching.complete()
+        try:
+            done = Retention(self.site, self.shell).forget(order)
+        except (AppError, OSError) as error:
+            return m.Finished([], 0, str(error))
+        if done.paths:
+            self._note("collect", order.by, order.deploy, result=", ".join(done.paths))
+        return m.Finished(done.paths, done.freed_bytes)
 
     # ---- what is asked
 

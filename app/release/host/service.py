@@ -148,9 +148,9 @@ class Service:
 
     def _repoint(self, path: str) -> bool:
         """Point to a generation that is there: on a full disk Nix cannot make another."""
-        for link in self.site.base.glob("profile-*-link"):
+        for link in self.site.links.glob("profile-*-link"):
             if link.is_symlink() and str(link.readlink()) == path:
-                half = self.site.base / ".profile"
+                half = self.site.links / ".profile"
                 half.unlink(missing_ok=True)
                 half.symlink_to(link.name)
                 half.replace(self.site.profile)
