@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -22,17 +23,18 @@ from app.release.host.service import Service, ServiceProcess, ServiceStatus
 from app.release.host.site import Site, SiteConfig
 from app.release.host.switching import Switching
 from app.release.inventory import Bake, Environment, Host
-from app.release.messages import Reply, Signed
+from app.release.messages import Nothing, Reply, Signed
 from app.release.progress import Event, Progress
 from app.release.remote import Remote
 from app.release.shell import Done, Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from app.release.deploy import Outcome
     from app.release.messages import SmokeTest
+    from app.release.remote import Extend
 
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)
 _KEY = "ssh-ed25519 " + "A" * 60
@@ -131,8 +133,16 @@ class Near(Remote):
             raise RefusedError(reply.refusal.code, reply.refusal.reason)
         return cast("_Answer", reply.answer)
 
+    @contextmanager
+    def extending(self) -> Iterator[Extend]:
+        yield lambda order, timeout_s: void(self.ask("extend", order, Nothing, timeout_s))
+
     def copy(self, path: str, timeout_s: float) -> None:
         pass
+
+
+def void(_answer: object) -> None:
+    """Leave an answer out."""
 
 
 class NearFleet:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from app.release.inventory import Environment
     from app.release.progress import Progress
-    from app.release.remote import Remote
+    from app.release.remote import Extend, Remote
 
 _Found = TypeVar("_Found")
 _Member = TypeVar("_Member", "Member", "Remote")
@@ -117,16 +117,17 @@ class Fleet:
         threading.Thread(target=self._beat, args=(member,), daemon=True).start()
 
     def _beat(self, member: Member) -> None:
-        while not self._ended.wait(self.environment.window_s / _BEATS_A_WINDOW):
-            if member.lost:
-                return
-            self._extend(member)
+        with member.remote.extending() as extend:
+            while not self._ended.wait(self.environment.window_s / _BEATS_A_WINDOW):
+                if member.lost:
+                    return
+                self._extend(member, extend)
 
-    def _extend(self, member: Member) -> None:
+    def _extend(self, member: Member, extend: Extend) -> None:
         order = m.Extend(member.fence, self.deploy, float(self.environment.window_s))
         try:
             with noticing_loss(member):
-                member.remote.ask("extend", order, m.Nothing, self.environment.window_s / 2)
+                extend(order, self.environment.window_s / 3)
         except AppError as error:
             # The next beat may get through; the host itself decides when it has been too long.
             if not self._ended.is_set():
