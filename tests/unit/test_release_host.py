@@ -197,7 +197,8 @@ def test_the_gate_lets_through_what_a_deployer_needs(asked: str, words: tuple[st
     ["", "sh", "bash -c id", "nix-store --serve", "nix-store --delete /nix/store/x",
      "nix-store --serve --write; id", "windlass host", "windlass host gate", "windlass host guard",
      "windlass host status; id", "windlass host status extra", "windlass host hold extra",
-     "windlass up",     "windlass host logs ../x", "windlass host logs --lines=x", "windlass host logs $(id)",
+     "windlass up", "windlass host logs ../x", "windlass host logs --lines=x",
+     "windlass host logs $(id)",
      "scp -t /"],
 )  # fmt: skip
 def test_the_gate_refuses_all_else(asked: str) -> None:
