@@ -163,6 +163,13 @@ def told(news: News, done: Told, *, dry_run: bool, as_json: bool) -> None:
                    "deploy.toml")  # fmt: skip
 
 
+def would_go_back(found: Mapping[str, m.HostStatus], path: str) -> None:
+    """What a rollback would change."""
+    for name, one in found.items():
+        same = "runs this already" if one.path == path else f"would go from {one.path} to {path}"
+        click.echo(f"{name:12} {same}")
+
+
 def candidates(found: Sequence[m.Confirmed], *, as_json: bool) -> None:
     """What can be rolled back to."""
     if as_json:

@@ -54,7 +54,15 @@ class Operator:
         """
         path = self.inventory.root / Path(name).expanduser()
         if not path.is_file():
-            raise ConfigError("A key is missing:", [Fault(str(path), "there is no such file")])
+            raise ConfigError(
+                "A key is missing:",
+                [
+                    Fault(
+                        str(path),
+                        "there is no such file; docs/deploying.md, Keys, says how to make it",
+                    )
+                ],
+            )
         if path.stat().st_mode & 0o077:
             raise ConfigError("A key is open to others:", [Fault(str(path), "chmod 600 it")])
         return path

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@click.command("approve")
+@click.command("approve", short_help="Allow a verified release to be deployed there.")
 @click.argument("environment")
-@click.option("--release", "path", required=True, help="Store path that was verified.")
+@click.option(
+    "--release", "path", metavar="PATH", required=True, help="Store path that was verified."
+)
 @click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
 @click.option(
     "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
@@ -61,10 +63,13 @@ def approve_command(environment: str, path: str, who: str, key: Path, config: Pa
     click.echo(f"{who} approved {path} for {environment}, from {approval.base or 'nothing'}")
 
 
-@click.command("notify")
+@click.command("notify", short_help="Tell whom deploy.toml names that something happened.")
 @click.argument("environment")
 @click.argument("event", type=click.Choice(EVENTS))
-@click.option("--release", "path", default="", help="Store path of the release that it is about.")
+@click.option(
+    "--release", "path", metavar="PATH", default="",
+    help="Store path of the release that it is about.",
+)  # fmt: skip
 @click.option("--reason", default="", help="Why, as people shall read it.")
 @click.option("--run", "run_id", default="", help="What this is part of: an id, or an address.")
 @click.option("--commit", "commits", multiple=True, help="A line on a commit; may be repeated.")
@@ -92,7 +97,7 @@ def notify_command(  # noqa: PLR0913 - an option each
         sys.exit(1)
 
 
-@click.command("lock")
+@click.command("lock", short_help="Let nobody deploy there until: unlock.")
 @click.argument("environment")
 @click.option("--reason", required=True, help="Why nobody may deploy.")
 @CONFIG
@@ -103,7 +108,7 @@ def lock_command(environment: str, reason: str, config: Path) -> None:
     click.echo(f"{environment} is locked: {reason}")
 
 
-@click.command("unlock")
+@click.command("unlock", short_help="Let people deploy there again.")
 @click.argument("environment")
 @CONFIG
 def unlock_command(environment: str, config: Path) -> None:
@@ -113,7 +118,7 @@ def unlock_command(environment: str, config: Path) -> None:
     click.echo(f"{environment} is unlocked")
 
 
-@click.command("maintenance")
+@click.command("maintenance", short_help="Close the service to clients, or open it again.")
 @click.argument("environment")
 @click.argument("state", type=click.Choice(["on", "off"]))
 @CONFIG
@@ -124,14 +129,15 @@ def maintenance_command(environment: str, state: str, config: Path) -> None:
     click.echo(f"maintenance of {environment} is {state}")
 
 
-@click.command("gc")
+@click.command("gc", short_help="Remove releases that need not be kept.")
 @click.argument("environment")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @CONFIG
 def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
     """Remove releases from the hosts of ENVIRONMENT that need not be kept.
 
-    Never what runs, the way back, or what deploy.toml keeps by number and age.
+    Never what runs, the way back, or what deploy.toml keeps by number and age. Each deployment does
+    so, too; this also removes what no release has left in the store.
     """
 
     def show(name: str, done: m.Collected) -> None:
@@ -165,7 +171,7 @@ def _under_lease(
             end(fleet, "collected")
 
 
-@click.command("setup")
+@click.command("setup", short_help="Prepare servers; does nothing twice.")
 @click.argument("environment")
 @RELEASE
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
