@@ -148,10 +148,20 @@ def _tell(
 
 
 def _take_back_when_told_to_end() -> None:
-    """Turn SIGTERM and SIGHUP into the KeyboardInterrupt that Ctrl-C is: it takes hosts back."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
+    """Have the first Ctrl-C, SIGTERM or SIGHUP take hosts back, and further ones not spoil that."""
+    heard = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
+    ]
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in heard:
+        signal.signal(number, interrupt)
 
 
 def _commits(operator: Operator, change: Change) -> list[str]:

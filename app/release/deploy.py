@@ -105,6 +105,8 @@ def carry_out(
             _confirm(fleet)
         except (AppError, KeyboardInterrupt) as error:
             fault = str(error) or "interrupted"
+            if isinstance(error, KeyboardInterrupt):
+                progress.say("back", "told to end: every host goes back to where it was found")
             _take_back(fleet, change, fault)
             outcome = _outcome(fleet, change, fault)
             fleets.end(fleet, f"failed: {fault}")
