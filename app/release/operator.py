@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from app.errors import AppError, ConfigError, Fault, RefusedError, ReleaseError
-from app.release import argv, deploy_toml, statements
+from app.release import argv, inventory, statements
 from app.release import messages as m
 from app.release.fleet import gather
 from app.release.remote import Remote, write_ssh_config
@@ -182,7 +182,7 @@ def operating(
     Raises:
         ConfigError: deploy.toml is wrong, or a key is missing.
     """
-    found = deploy_toml.read(config)
+    found = inventory.read(config)
     environment = found.environment(name)
     shell = Shell(environ)
     by = caller_name(environ)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.errors import ReleaseError
-from app.release import deploy_toml, display, setup, statements
+from app.release import display, inventory, setup, statements
 from app.release import messages as m
 from app.release.announcing import News, Told, announce
 from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
@@ -87,7 +87,7 @@ def notify_command(  # noqa: PLR0913 - an option each
     """
     caller: Caller = click.get_current_context().obj
     environ = caller.sources.environ
-    wanted = deploy_toml.read(config).environment(environment).notify
+    wanted = inventory.read(config).environment(environment).notify
     news = News(event, environment, path, caller_name(environ), run_id, reason, list(commits))
     done = Told([one.kind for one in wanted if event in one.on])
     if not dry_run:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from aiosmtpd.smtp import SMTP, Envelope, LoginPassword, Session
 
+LOGIN = "ops:p%40ss"
 OPENSSL = shutil.which("openssl") or "openssl"
 NEWS = News(
     "rolled-back", "staging", "/nix/store/x-windlass", "alice", "d-1", "30 of 600 answers were 5xx",
@@ -177,7 +178,7 @@ def test_a_mail_has_subject_sender_and_text(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     with mail_server(context_of(certificate) if secure else None) as (port, inbox):
-        assert told(MAIL, {"SMTP": f"smtp://ops:p%40ss@localhost:{port}"}) == []
+        assert told(MAIL, {"SMTP": f"smtp://{LOGIN}@localhost:{port}"}) == []
     (mail,) = inbox.mails
     assert mail.mail_from == "windlass@example.org"
     assert mail.rcpt_tos == ["ops@example.org", "boss@example.org"]
@@ -192,7 +193,7 @@ def test_a_mail_server_that_nobody_vouches_for_gets_no_password(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
     with mail_server(context_of(certificate)) as (port, inbox):
-        (said,) = told(MAIL, {"SMTP": f"smtp://ops:p%40ss@localhost:{port}"})
+        (said,) = told(MAIL, {"SMTP": f"smtp://{LOGIN}@localhost:{port}"})
     assert "SSLCertVerificationError" in said
     assert "p%40ss" not in said
     assert inbox.mails == []
@@ -200,15 +201,15 @@ def test_a_mail_server_that_nobody_vouches_for_gets_no_password(
 
 def test_a_login_that_is_wrong_is_said_without_it() -> None:
     with mail_server() as (port, inbox):
-        (said,) = told(MAIL, {"SMTP": f"smtp://ops:wrong@localhost:{port}"})
+        (said,) = told(MAIL, {"SMTP": f"smtp://{LOGIN[:-1]}@localhost:{port}"})
     assert said.startswith("nobody was told by email: SMTP")
-    assert "wrong" not in said
+    assert LOGIN[4:-1] not in said
     assert inbox.mails == []
 
 
 def test_a_password_goes_to_no_other_machine_without_tls() -> None:
     with mail_server(host="127.0.0.2") as (port, inbox):
-        (said,) = told(MAIL, {"SMTP": f"smtp://ops:p%40ss@127.0.0.2:{port}"})
+        (said,) = told(MAIL, {"SMTP": f"smtp://{LOGIN}@127.0.0.2:{port}"})
     assert "the mail server offers no TLS, and the password is not sent" in said
     assert inbox.mails == []
 
@@ -249,7 +250,7 @@ def test_a_pipeline_tells_everybody_who_wants_to_know(tmp_path: Path) -> None:
     with webhook() as (url, posts), mail_server() as (port, inbox):
         done = notify_command(
             tmp_path, "failed", "--reason", "3 tests fail", "--run", "run 17",
-            HOOK=url, SMTP=f"smtp://ops:p%40ss@localhost:{port}",
+            HOOK=url, SMTP=f"smtp://{LOGIN}@localhost:{port}",
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["told slack", "told email"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.errors import ConfigError
-from app.release import deploy_toml
+from app.release import inventory
 from app.release.inventory import Smoke
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ def faults(tmp_path: Path, text: str) -> list[str]:
     file = tmp_path / "deploy.toml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        deploy_toml.read(file)
+        inventory.read(file)
     return [str(fault) for fault in caught.value.faults]
 
 
 def test_a_right_file_becomes_typed_environments(tmp_path: Path) -> None:
     file = tmp_path / "deploy.toml"
     file.write_text(STAGING + PRODUCTION)
-    found = deploy_toml.read(file)
+    found = inventory.read(file)
     staging, production = found.environment("staging"), found.environment("production")
     assert [host.address for host in staging.hosts] == ["192.0.2.1"]
     assert (staging.batch, staging.bake.seconds, staging.bake.error_rate) == (2, 5, 0.01)
@@ -115,10 +115,10 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path, text: str, words: st
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml.*--config"):
-        deploy_toml.read(tmp_path / "nowhere.toml")
+        inventory.read(tmp_path / "nowhere.toml")
 
 
 def test_an_unknown_environment_names_those_that_there_are(tmp_path: Path) -> None:
     (tmp_path / "deploy.toml").write_text(STAGING)
     with pytest.raises(ConfigError, match="stagging: there are: staging"):
-        deploy_toml.read(tmp_path / "deploy.toml").environment("stagging")
+        inventory.read(tmp_path / "deploy.toml").environment("stagging")

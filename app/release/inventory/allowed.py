@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from app.release.inventory import EVENTS
+from app.release.inventory.entries import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Reads `deploy.toml`: whole, and with every fault listed.
 
-Each fault says where it stands and what is allowed there; `app.release.allowed` knows that.
+Each fault says where it stands and what is allowed there; `allowed` knows that.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigError, Fault
-from app.release import allowed
-from app.release.inventory import Bake, Environment, Host, Inventory, Notify, Smoke
+from app.release.inventory import allowed
+from app.release.inventory.entries import Bake, Environment, Host, Inventory, Notify, Smoke
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from app.release.allowed import Check
+    from app.release.inventory.allowed import Check
 
 _TAKEN = {"web", "nginx", "redis", "supervisord"}
 

@@ -1,8 +1,4 @@
-"""`deploy.toml`: which environments there are, on which hosts, and what a release must pass there.
-
-`app.release.deploy_toml` reads it. Secrets are never in it: where one is needed, it names an
-environment variable.
-"""
+"""The entries of `deploy.toml`, as the rest sees them: checked, and with their defaults."""
 
 from __future__ import annotations
 
@@ -82,7 +78,8 @@ class Notify:
         url_variable: environment variable with the webhook's URL.
         to: addresses of the mail.
         sender: address that the mail comes from.
-        smtp_variable: environment variable with smtp://USER:PASSWORD@HOST:PORT, or smtps://.
+        smtp_variable: environment variable with the mail server's URL, smtps:// or smtp://, with
+            user and password where it wants them.
         on: events that are told of.
     """
 
