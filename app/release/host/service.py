@@ -113,7 +113,9 @@ class Service:
         timeout_s = self.site.config().start_timeout_s
         self.set_profile(path)
         name = self.site.release_file(path).name
-        if self.status().running:
+        found = self.status()
+        # What is too busy to say how it is must not be taken for down: no unit would start it.
+        if found.running or found.problem:
             done = self.shell.attempt((self._program(path), "reload"), timeout_s=timeout_s)
             if done.code != 0:
                 said = last_words(done).splitlines() or [f"windlass reload ended with {done.code}"]
