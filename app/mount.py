@@ -17,9 +17,30 @@ class Commands(click.Group):
     `status`, `logs` and `plan` are of the stack here, and of an environment where one is named.
     """
 
-    _OF_SERVERS = ("deploy", "rollback", "releases", "audit", "approve", "lock", "unlock",
-                   "maintenance", "gc", "exec", "diff", "setup")  # fmt: skip
+    _OF_SERVERS = ("setup", "deploy", "rollback", "releases", "audit", "diff", "approve", "lock",
+                   "unlock", "maintenance", "gc", "exec", "notify")  # fmt: skip
     _OF_BOTH = ("status", "logs", "plan")
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for; without colour where nobody wants it."""
+        if os.environ.get("NO_COLOR"):  # see no-color.org
+            ctx.color = False
+        return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help's lists of commands: of the stack here, then of servers."""
+        from app.release.commands import COMMANDS
+
+        here = {name: self.get_command(ctx, name) for name in super().list_commands(ctx)}
+        there = {f"{name} ENV": COMMANDS[name] for name in (*self._OF_SERVERS, *self._OF_BOTH)}
+        for title, commands in (
+            ("The stack on this machine", here),
+            ("Servers, as in deploy.toml", there),
+        ):
+            rows = [(name, command.get_short_help_str(64)) for name, command in commands.items()
+                    if command is not None and not command.hidden]  # fmt: skip
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, for the help."""

@@ -20,6 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
+
+from app.stack import binaries
 from tests.support import ROOT, wait_for
 
 if TYPE_CHECKING:
@@ -124,12 +127,21 @@ def clean_environ() -> dict[str, str]:
 
 @dataclass
 class Site:
-    """A deployer and its hosts."""
+    """A deployer and its hosts.
+
+    Attributes:
+        folder: for all that it writes.
+        names: of the hosts.
+        store_bytes: size of the disk of a host's store; by default that of the real machine.
+        machines: by name.
+        started: what `start` has started.
+    """
 
     folder: Path
     names: tuple[str, ...]
     store_bytes: dict[str, int] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.id = f"wl{uuid.uuid4().hex[:6]}"
@@ -169,6 +181,7 @@ class Site:
 
     def down(self) -> None:
         """End every process and remove the network."""
+        self.end_started()
         for machine in self.machines.values():
             machine.pull_the_plug()
             subprocess.run(("ip", "netns", "del", machine.namespace), check=False, timeout=30)
@@ -203,10 +216,11 @@ class Site:
             "MaxStartups 100\nPidFile none\n"
             "Match User root\n  AuthorizedKeysFile /etc/ssh/admin_keys\n"
         )
-        binaries = machine.disk / "upper" / "usr" / "local" / "bin"
-        binaries.mkdir(parents=True)
-        for path in (ROOT / ".venv" / "opt" / "windlass").glob("*"):
-            shutil.copy(path, binaries / path.name)
+        folder = machine.disk / "upper" / "usr" / "local" / "bin"
+        folder.mkdir(parents=True)
+        for wanted in (binaries.NGINX, binaries.REDIS):
+            found = binaries.provide(wanted, ROOT, os.environ["PATH"], print)
+            shutil.copy(found.path, folder / wanted.name)
 
     def set_up(self, environment: str, release: str, settings: str) -> None:
         """Run `windlass setup` and give the hosts' services their settings."""
@@ -305,10 +319,18 @@ class Site:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start windlass on the deployer; its standard output is a pipe."""
-        return subprocess.Popen(
-            self.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=self._environ(), start_new_session=True,
-        )  # fmt: skip
+        with (self.folder / "deployer.log").open("ab") as log:
+            process = subprocess.Popen(
+                self.command(*words), stdout=subprocess.PIPE, stderr=log, text=True,
+                env=self._environ(), start_new_session=True,
+            )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def end_started(self) -> None:
+        """End what `start` has started, however a test left it, and close its pipes."""
+        while self.started:
+            kill(self.started.pop())
 
     def command(self, *words: str) -> tuple[str, ...]:
         """What runs windlass on the deployer."""
@@ -337,6 +359,16 @@ def run(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
     return done.stdout
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill what entered a namespace, windlass below it, and all that this has started; reap it."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    process.kill()
+    process.communicate(timeout=60)
 
 
 def table(title: str, entries: Mapping[str, object]) -> list[str]:
@@ -370,5 +402,9 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        output = self._process.communicate("", timeout=60)[0]
+        try:
+            output = self._process.communicate("", timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            kill(self._process)
+            raise
         self.found = json.loads(output)

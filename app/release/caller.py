@@ -19,10 +19,12 @@ CONFIG = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), default="deploy.toml",
     show_default=True, envvar="WINDLASS_DEPLOY", help="The environments and their hosts.",
 )  # fmt: skip
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would change.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 RELEASE = click.option(
-    "--release", "path", help="Store path of the release.  [default: build .#release]"
-)
+    "--release", "path", metavar="PATH",
+    help="Store path of the release.  [default: build .#release]",
+)  # fmt: skip
 
 
 class Caller(Protocol):

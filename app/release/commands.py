@@ -17,7 +17,7 @@ from app.errors import AppError, ReleaseError
 from app.release import announcing, deploy, display, preview, upkeep
 from app.release import messages as m
 from app.release.announcing import News
-from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
+from app.release.caller import CONFIG, DRY_RUN, JSON, RELEASE, Caller, operating_as_called
 from app.release.deploy import Change, Outcome
 from app.release.progress import Progress
 
@@ -34,20 +34,33 @@ def _progress(*, as_json: bool) -> Progress:
 # ---- deploy and rollback
 
 
-@click.command("deploy")
+@click.command("deploy", short_help="Bring a release to every host, or leave every host as it was.")
 @click.argument("environment")
 @RELEASE
 @click.option("--reason", default="", help="Why; goes to the audit log and to who is notified.")
+@DRY_RUN
 @CONFIG
 @JSON
 def deploy_command(
-    environment: str, path: str | None, reason: str, config: Path, *, as_json: bool
+    environment: str, path: str | None, reason: str, config: Path, *, dry_run: bool, as_json: bool
 ) -> None:
     """Bring a release to every host of ENVIRONMENT, or leave every host where it was.
 
     Copy, check, switch by batches, probe, watch real traffic, confirm. A host that is not confirmed
     goes back by itself, whatever happens to this command.
-    """
+
+    \b
+      windlass plan staging         what it would change; so does --dry-run
+      windlass deploy staging       build .#release here, then deploy it
+      windlass deploy production --release PATH
+                                    what staging verified and a person approved
+
+    Exit code 0: every host runs it and is well. 1: not so; the last lines say what every host runs.
+    78: deploy.toml is wrong. With --json, an event a line, and the outcome as the last.
+    """  # noqa: D301 - \\b is how click is told to leave the lines as they are
+    if dry_run:
+        _show_plan(environment, path, config, as_json=as_json)
+        return
     progress = _progress(as_json=as_json)
     with operating_as_called(config, environment) as operator:
         if path is None:
@@ -62,19 +75,26 @@ def deploy_command(
         _run(operator, change, progress, as_json=as_json)
 
 
-@click.command("rollback")
+@click.command("rollback", short_help="Return every host to a release that ran there before.")
 @click.argument("environment")
 @click.argument("release", required=False)
 @click.option("--reason", default="rollback", help="Why; goes to the audit log.")
+@DRY_RUN
 @CONFIG
 @JSON
 def rollback_command(
-    environment: str, release: str | None, reason: str, config: Path, *, as_json: bool
-) -> None:
+    environment: str, release: str | None, reason: str, config: Path, *, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Return every host of ENVIRONMENT to RELEASE, which was confirmed there before.
 
     RELEASE is a store path, or a release's name or commit. Without it, the candidates are named.
-    """
+    Nothing is built or copied: every host still has what can be named. Exit codes as of deploy.
+
+    \b
+      windlass rollback staging             what can be gone back to
+      windlass rollback staging 4f1c2d9     go there
+    """  # noqa: D301 - as above
     progress = _progress(as_json=as_json)
     with operating_as_called(config, environment) as operator:
         candidates = operator.candidates()
@@ -82,6 +102,9 @@ def rollback_command(
             display.candidates(list(candidates.values()), as_json=as_json)
             return
         path = _chosen(candidates, release)
+        if dry_run:
+            display.would_go_back(operator.ask_all("status", m.Nothing(), m.HostStatus), path)
+            return
         change = Change(operator.new_deploy(), path, operator.by, reason, None, is_rollback=True)
         _run(operator, change, progress, as_json=as_json)
 
@@ -99,7 +122,7 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
         _tell(operator, change, progress, "failed", commits, refused)
         raise
     event = "succeeded" if not outcome.fault else "failed"
-    if outcome.fault and outcome.was_switched:
+    if outcome.fault and outcome.was_switched and not outcome.lost:
         event = "rolled-back"
     _tell(operator, change, progress, event, commits, outcome)
     display.outcome(
@@ -119,19 +142,26 @@ def _tell(
         (outcome.fault if outcome else "") or change.reason, commits,
         outcome.hosts if outcome else {},
     )  # fmt: skip
-    announcing.announce(
-        operator.environment.notify,
-        news,
-        caller.sources.environ,
-        lambda text: progress.say("notify", text),
-    )
+    done = announcing.announce(operator.environment.notify, news, caller.sources.environ)
+    for fault in done.faults:
+        progress.say("notify", fault)
 
 
 def _take_back_when_told_to_end() -> None:
-    """Turn SIGTERM and SIGHUP into the KeyboardInterrupt that Ctrl-C is: it takes hosts back."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
+    """Have the first Ctrl-C, SIGTERM or SIGHUP take hosts back, and further ones not spoil that."""
+    heard = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
+    ]
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in heard:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in heard:
+        signal.signal(number, interrupt)
 
 
 def _commits(operator: Operator, change: Change) -> list[str]:
@@ -185,7 +215,7 @@ def _chosen(candidates: dict[str, m.Confirmed], release: str) -> str:
 # ---- what is asked
 
 
-@click.command("status")
+@click.command("status", short_help="What every host runs, since when, and whether it is well.")
 @click.argument("environment")
 @CONFIG
 @JSON
@@ -198,7 +228,7 @@ def status_command(environment: str, config: Path, *, as_json: bool) -> None:
         sys.exit(1)
 
 
-@click.command("releases")
+@click.command("releases", short_help="Which releases were confirmed, and where each is kept.")
 @click.argument("environment")
 @CONFIG
 @JSON
@@ -209,9 +239,12 @@ def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
     display.releases(found, as_json=as_json)
 
 
-@click.command("audit")
+@click.command("audit", short_help="Who did what, when and why.")
 @click.argument("environment")
-@click.option("-n", "--entries", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "-n", "--entries", default=20, show_default=True, type=click.IntRange(1, 100_000),
+    help="How many of the last entries of each host.",
+)  # fmt: skip
 @CONFIG
 @JSON
 def audit_command(environment: str, entries: int, config: Path, *, as_json: bool) -> None:
@@ -223,19 +256,26 @@ def audit_command(environment: str, entries: int, config: Path, *, as_json: bool
         sys.exit(1)
 
 
-@click.command("plan")
+@click.command("plan", short_help="What a deployment would change.")
 @click.argument("environment")
 @RELEASE
 @CONFIG
 @JSON
 def plan_command(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
-    """Show what a deployment to ENVIRONMENT would change."""
+    """Show what a deployment to ENVIRONMENT would change: nothing is sent or switched.
+
+    Packages and bytes, the commits since, the configuration of Nginx and supervisord, settings.
+    """
+    _show_plan(environment, path, config, as_json=as_json)
+
+
+def _show_plan(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
     with operating_as_called(config, environment) as operator:
         found = preview.preview(operator, path or operator.build())
     display.plan(environment, found, as_json=as_json)
 
 
-@click.command("diff")
+@click.command("diff", short_help="The commits that the hosts do not have yet.")
 @click.argument("environment")
 @click.argument("target", default="HEAD")
 @CONFIG
@@ -256,7 +296,7 @@ def diff_command(environment: str, target: str, config: Path, *, as_json: bool) 
     display.difference(runs, missing, target, as_json=as_json)
 
 
-@click.command("logs")
+@click.command("logs", short_help="What the programs of every host say.")
 @click.argument("environment")
 @click.argument("programs", nargs=-1)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
@@ -272,7 +312,11 @@ def logs_command(
             sys.exit(1)
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.command(
+    "exec",
+    short_help="Run check, config or status of the release on every host.",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("environment")
 @click.argument("words", nargs=-1, required=True)
 @CONFIG

@@ -2,7 +2,7 @@
 
 ::
 
-    lease -> copy -> check -> (switch -> probe) by batches -> bake -> confirm -> end
+    lease -> copy -> check -> (switch -> probe) by batches -> bake -> confirm -> collect -> end
                                  |                  |           |        |
                                  v                  v           v        v
                               back: every host that was switched, each to where it was found
@@ -10,15 +10,19 @@
 Nothing is switched before every host has the release whole and says that it may and can run. A host
 that is switched goes back by itself unless this run extends its deadline; so a run that is killed
 needs nobody to clean up after it. What every host runs in the end is asked, not assumed.
+
+A run that has lost the lease of a host, as it was asleep or cut off, gives that host no further
+order: the host has gone back, or does so, by itself, and may be another run's by now. The run takes
+back what it still holds and ends.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from app.errors import AppError, RefusedError, ReleaseError
+from app.errors import AppError, RefusedError, ReleaseError, UnreachableError
 from app.release import fleet as fleets
 from app.release import judge
 from app.release import messages as m
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from app.release.remote import Remote
 
 COPY_TIMEOUT_S = 1800.0
+COLLECT_TIMEOUT_S = 900.0
 _MARGIN_S = 30.0
 _PROBES_S = 30.0
 _POLL_S = 0.5
@@ -72,12 +77,14 @@ class Outcome:
         was_switched: whether any host was.
         hosts: what each host is set to now, for people; see `_truth`.
         all_as_wanted: whether every host is where this outcome says that it should be.
+        lost: the hosts whose lease this run lost.
     """
 
     fault: str
     was_switched: bool
     hosts: dict[str, str]
     all_as_wanted: bool
+    lost: tuple[str, ...] = ()
 
 
 def carry_out(
@@ -98,13 +105,13 @@ def carry_out(
             _confirm(fleet)
         except (AppError, KeyboardInterrupt) as error:
             fault = str(error) or "interrupted"
+            if isinstance(error, KeyboardInterrupt):
+                progress.say("back", "told to end: every host goes back to where it was found")
             _take_back(fleet, change, fault)
             outcome = _outcome(fleet, change, fault)
             fleets.end(fleet, f"failed: {fault}")
             return outcome
-        outcome = _outcome(fleet, change, "")
-        fleets.end(fleet, COMPLETE)
-        return outcome
+        return _completed(fleet, change)
 
 
 # ---- the way there
@@ -216,8 +223,11 @@ def _confirm(fleet: Fleet) -> None:
 
 def _take_back(fleet: Fleet, change: Change, reason: str) -> None:
     """Take every host back that this run switched, and what an unfinished run had switched."""
-    touched = [one for one in fleet.members if one.switched]
-    left = [one for one in fleet.members if not one.switched and one.unfinished
+    for member in fleet.members:
+        if member.lost:
+            fleet.progress.say("back", f"{member.lost}; it is left alone", member.name)
+    touched = [one for one in fleet.held() if one.switched]
+    left = [one for one in fleet.held() if not one.switched and one.unfinished
             and one.found == change.path and one.origin]  # fmt: skip
 
     def back(member: Member) -> None:
@@ -248,8 +258,9 @@ def _persist(attempt: Callable[[], object]) -> None:
     for number in range(_BACK_ATTEMPTS):
         try:
             attempt()
-        except AppError:
-            if number == _BACK_ATTEMPTS - 1:
+        except AppError as error:
+            is_lost = isinstance(error, RefusedError) and error.code == fleets.FENCE
+            if is_lost or number == _BACK_ATTEMPTS - 1:
                 raise
             time.sleep(_POLL_S)
         else:
@@ -274,7 +285,40 @@ def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
         was_switched,
         {one.name: text for one, (text, _) in zip(fleet.members, found, strict=True)},
         all(right for _, right in found),
+        tuple(one.name for one in fleet.members if one.lost),
     )
+
+
+def _completed(fleet: Fleet, change: Change) -> Outcome:
+    """Have every host note that all of them run the release; the outcome with that."""
+    _collect(fleet)
+    untold = fleets.end(fleet, COMPLETE)
+    outcome = _outcome(fleet, change, "")
+    again = "; it does not know that every host has it: run the same again"
+    hosts = {
+        name: f"{text}{again}" if name in untold else text for name, text in outcome.hosts.items()
+    }
+    return replace(outcome, hosts=hosts, all_as_wanted=outcome.all_as_wanted and not untold)
+
+
+def _collect(fleet: Fleet) -> None:
+    """Have every host note that the run is complete, and forget what it need not keep any more.
+
+    What of that fails is said and changes nothing: `end` tells the hosts once more.
+    """
+
+    def finish(member: Member) -> None:
+        order = m.Finish(member.fence, fleet.deploy, fleet.by)
+        done = member.remote.ask("finish", order, m.Finished, COLLECT_TIMEOUT_S)
+        if done.fault:
+            fleet.progress.say("collect", done.fault, member.name)
+        for path in done.paths:
+            fleet.progress.say("collect", f"{path} is no longer kept", member.name)
+
+    try:
+        fleet.each(fleet.held(), "collect", finish)
+    except AppError as error:
+        fleet.progress.say("collect", str(error))
 
 
 def _truth(fleet: Fleet, member: Member, wanted: str) -> tuple[str, bool]:
@@ -283,10 +327,13 @@ def _truth(fleet: Fleet, member: Member, wanted: str) -> tuple[str, bool]:
     try:
         status = member.remote.ask("status", m.Nothing(), m.HostStatus)
     except AppError as error:
+        member.is_silent = isinstance(error, UnreachableError)
         if member.switched:
             return f"unknown ({error}); it goes back by itself within {window_s} s", False
         return f"unknown ({error}); it was not switched", False
     at = status.path or "nothing"
+    if status.pending is not None and status.pending.deploy != fleet.deploy:
+        return f"{at}, which {status.pending.by} is deploying ({status.pending.deploy})", False
     if status.pending is not None:
         return f"{at}, unconfirmed; it goes back to {status.pending.origin or 'nothing'}", False
     if status.fault and status.path:

@@ -20,6 +20,7 @@ from app.release import messages as m
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from app.release.announcing import News, Told
     from app.release.deploy import Change, Outcome
     from app.release.preview import Preview
     from app.release.progress import Event
@@ -69,7 +70,7 @@ def outcome(
     if as_json:
         said = {"outcome": "failed" if found.fault else "succeeded", "deploy": change.deploy,
                 "reason": found.fault, "hosts": found.hosts, "seconds": round(seconds, 3),
-                "all_as_wanted": found.all_as_wanted}  # fmt: skip
+                "all_as_wanted": found.all_as_wanted, "lost": found.lost}  # fmt: skip
         sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
         return
     for name, at in found.hosts.items():
@@ -82,10 +83,16 @@ def outcome(
         return
     click.echo(click.style(f"The {what} to {environment} FAILED", fg="red") + f" ({took}): "
                f"{found.fault}")  # fmt: skip
-    if not found.was_switched:
+    if found.all_as_wanted and not found.was_switched:
         click.echo("No host was switched; each runs what it ran before.")
     elif found.all_as_wanted:
         click.echo("Every host is back on the release that it ran before.")
+    elif found.lost:
+        lost = ", ".join(found.lost)
+        click.echo(f"This run no longer has the lease of {lost}, and changed nothing there after "
+                   "that; the list above says what every host runs now.")  # fmt: skip
+    elif not found.was_switched:
+        click.echo("No host was switched; the list above says what every host runs.")
     else:
         click.echo("NOT every host is known to be back; see the list above, and: windlass status "
                    f"{environment}")  # fmt: skip
@@ -138,6 +145,29 @@ def setup(name: str, done: Sequence[StepDone], *, dry_run: bool) -> None:
     for step in done:
         mark = ("would change" if dry_run else "changed") if step.changed else "is so"
         click.echo(f"{name:12} {mark:12} {step.what}")
+
+
+def told(news: News, done: Told, *, dry_run: bool, as_json: bool) -> None:
+    """Who was told of some news."""
+    if as_json:
+        _print({"news": news, "told": done.told, "faults": done.faults, "dry_run": dry_run})
+        return
+    if dry_run:
+        click.echo(news.text())
+    for kind in done.told:
+        click.echo(f"{'would tell' if dry_run else 'told'} {kind}")
+    for fault in done.faults:
+        click.echo(fault, err=True)
+    if not done.told and not done.faults:
+        click.echo(f"nobody wants to be told of {news.event} in {news.environment}; see notify in "
+                   "deploy.toml")  # fmt: skip
+
+
+def would_go_back(found: Mapping[str, m.HostStatus], path: str) -> None:
+    """What a rollback would change."""
+    for name, one in found.items():
+        same = "runs this already" if one.path == path else f"would go from {one.path} to {path}"
+        click.echo(f"{name:12} {same}")
 
 
 def candidates(found: Sequence[m.Confirmed], *, as_json: bool) -> None:

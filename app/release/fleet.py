@@ -3,6 +3,9 @@
 The leases are taken one after the other, in the order of deploy.toml, so that of two deployers the
 one that has the first host gets all. While a run goes on, it extends them, and with them the
 deadline of each switch; when it can no longer, or dies, the hosts go back.
+
+A lease that is lost stays lost: a host that says so once is given no further order, and the run
+ends.
 """
 
 from __future__ import annotations
@@ -21,10 +24,12 @@ if TYPE_CHECKING:
 
     from app.release.inventory import Environment
     from app.release.progress import Progress
-    from app.release.remote import Remote
+    from app.release.remote import Extend, Remote
 
 _Found = TypeVar("_Found")
 _Member = TypeVar("_Member", "Member", "Remote")
+FENCE = "fence"
+"""The code of a refusal because the lease is over."""
 _BEATS_A_WINDOW = 4
 _MOST_AT_ONCE = 16
 
@@ -40,7 +45,8 @@ class Member:
         unfinished: whether an earlier run brought that one here and not to every host.
         origin: what ran before that unfinished one.
         switched: whether this run has begun to switch it.
-        lost: why its lease could not be extended; empty: it could.
+        lost: what it said of the end of this run's lease; empty: the lease holds, for all we know.
+        is_silent: whether it could not be reached when it was asked last.
     """
 
     remote: Remote
@@ -50,6 +56,7 @@ class Member:
     origin: str = ""
     switched: bool = False
     lost: str = ""
+    is_silent: bool = False
 
     @property
     def name(self) -> str:
@@ -83,7 +90,7 @@ class Fleet:
         """
 
         def told(member: Member) -> _Found:
-            with self.progress.step(step, member.name):
+            with self.progress.step(step, member.name), noticing_loss(member):
                 return action(member)
 
         return gather(members, told)
@@ -95,10 +102,14 @@ class Fleet:
             yield self.members[start : start + size]
 
     def require_all(self) -> None:
-        """Raise when a lease could not be extended."""
+        """Raise when a lease is lost."""
         for member in self.members:
             if member.lost:
-                raise ReleaseError(f"{member.name}: {member.lost}")
+                raise RefusedError(FENCE, f"{member.name}: {member.lost}")
+
+    def held(self) -> list[Member]:
+        """The hosts that may still be given orders."""
+        return [member for member in self.members if not member.lost]
 
     def add(self, member: Member) -> None:
         """Hold a host's lease from now on, by a thread of its own: another may not answer."""
@@ -106,15 +117,17 @@ class Fleet:
         threading.Thread(target=self._beat, args=(member,), daemon=True).start()
 
     def _beat(self, member: Member) -> None:
-        while not self._ended.wait(self.environment.window_s / _BEATS_A_WINDOW):
-            self._extend(member)
+        with member.remote.extending() as extend:
+            while not self._ended.wait(self.environment.window_s / _BEATS_A_WINDOW):
+                if member.lost:
+                    return
+                self._extend(member, extend)
 
-    def _extend(self, member: Member) -> None:
+    def _extend(self, member: Member, extend: Extend) -> None:
         order = m.Extend(member.fence, self.deploy, float(self.environment.window_s))
         try:
-            member.remote.ask("extend", order, m.Nothing, self.environment.window_s / 2)
-        except RefusedError as error:
-            member.lost = str(error)
+            with noticing_loss(member):
+                extend(order, self.environment.window_s / 3)
         except AppError as error:
             # The next beat may get through; the host itself decides when it has been too long.
             if not self._ended.is_set():
@@ -148,18 +161,39 @@ def under_lease(
         fleet.stop_beating()
 
 
-def end(fleet: Fleet, result: str) -> None:
-    """Let go of every lease; one that cannot be let go of runs out."""
+def end(fleet: Fleet, result: str) -> list[str]:
+    """Let go of every lease that is held; one that cannot be let go of runs out.
+
+    Returns:
+        the names of the hosts that were not told the result.
+    """
     fleet.stop_beating()
 
-    def let_go(member: Member) -> None:
+    def was_told(member: Member) -> bool:
+        if member.lost or member.is_silent:
+            return False
         order = m.End(member.fence, fleet.deploy, fleet.by, result)
         try:
-            member.remote.ask("end", order, m.Nothing)
+            with noticing_loss(member):
+                member.remote.ask("end", order, m.Nothing)
         except AppError as error:
             fleet.progress.say("end", str(error), member.name)
+            return False
+        return True
 
-    gather(fleet.members, let_go)
+    told = gather(fleet.members, was_told)
+    return [one.name for one, was in zip(fleet.members, told, strict=True) if not was]
+
+
+@contextmanager
+def noticing_loss(member: Member) -> Iterator[None]:
+    """Note it when a host says that it no longer takes this run's orders."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.code == FENCE:
+            member.lost = str(error)
+        raise
 
 
 def gather(members: Sequence[_Member], action: Callable[[_Member], _Found]) -> list[_Found]:

@@ -339,6 +339,20 @@ class Collect(Held):
     dry_run: bool = False
 
 
+class Finish(Held):
+    """Every host of the run is confirmed: note that, and forget releases that need not be kept."""
+
+    by: str
+
+
+class Finished(msgspec.Struct):
+    """The paths that are no longer kept, the bytes that came free; and why not, if so."""
+
+    paths: list[str]
+    freed_bytes: int
+    fault: str = ""
+
+
 class Collected(msgspec.Struct):
     """The paths that are no longer kept, and the bytes that came free."""
 

@@ -54,7 +54,15 @@ class Operator:
         """
         path = self.inventory.root / Path(name).expanduser()
         if not path.is_file():
-            raise ConfigError("A key is missing:", [Fault(str(path), "there is no such file")])
+            raise ConfigError(
+                "A key is missing:",
+                [
+                    Fault(
+                        str(path),
+                        "there is no such file; docs/deploying.md, Keys, says how to make it",
+                    )
+                ],
+            )
         if path.stat().st_mode & 0o077:
             raise ConfigError("A key is open to others:", [Fault(str(path), "chmod 600 it")])
         return path
@@ -154,6 +162,11 @@ class Operator:
         return {one.path: one for one in wanted}
 
 
+def caller_name(environ: Mapping[str, str]) -> str:
+    """Who calls, as audit logs and notifications have it."""
+    return environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 @contextmanager
 def operating(
     config: Path, name: str, environ: Mapping[str, str], *, admin: bool = False
@@ -172,7 +185,7 @@ def operating(
     found = inventory.read(config)
     environment = found.environment(name)
     shell = Shell(environ)
-    by = environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
+    by = caller_name(environ)
     with tempfile.TemporaryDirectory(prefix="windlass-ssh-") as folder:
         operator = Operator(found, environment, shell, by, [])
         key = None if admin else operator.key(environment.deploy_key)

@@ -17,7 +17,8 @@ class Event(msgspec.Struct, omit_defaults=True):
     """One thing that happened.
 
     Attributes:
-        step: lease, build, sign, copy, check, switch, probe, bake, confirm, back, end.
+        step: lease, build, sign, copy, check, switch, probe, bake, confirm, back, collect,
+            end, notify.
         state: begun, done, failed, or said (something to know in the middle of a step).
         host: where; empty: everywhere.
         seconds: how long the step took.

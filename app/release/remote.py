@@ -1,11 +1,14 @@
 """A host as the deployer sees it: orders over ssh, store paths by nix-copy-closure.
 
-Every order is a connection of its own, so each one shows that the host can be reached anew. Only
-the host key of deploy.toml is accepted; ssh's own configuration and known hosts are not read.
+Every order is a connection of its own, so each one shows that the host can be reached anew; all but
+the extension of a lease, which comes often, and must get through where a machine is so busy that a
+new process takes seconds. Only the host key of deploy.toml is accepted; ssh's own configuration and
+known hosts are not read.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -13,15 +16,17 @@ import msgspec
 
 from app.errors import CommandError, RefusedError, UnreachableError
 from app.release import argv
-from app.release.messages import Reply
-from app.release.shell import last_words
+from app.release import messages as m
+from app.release.shell import Conversation, last_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from app.release.inventory import Environment, Host
     from app.release.shell import Shell
+
+    Extend = Callable[[m.Extend, float], None]
 
 _CONNECT_S = 8
 _ALIVE_S = 5
@@ -64,7 +69,7 @@ class Remote:
                 f"{self.name} gave no answer to {order} within {timeout_s:g} s"
             ) from error
         try:
-            reply = msgspec.json.decode(done.output, type=Reply[answer])  # type: ignore[valid-type]
+            reply = msgspec.json.decode(done.output, type=m.Reply[answer])  # type: ignore[valid-type]
         except msgspec.MsgspecError as error:
             raise self._unreachable(order, done.code, last_words(done)) from error
         if reply.refusal is not None:
@@ -72,6 +77,36 @@ class Remote:
         if done.code != 0:
             raise self._unreachable(order, done.code, last_words(done))
         return cast("_Answer", reply.answer)
+
+    @contextmanager
+    def extending(self) -> Iterator[Extend]:
+        """Extend a lease by what this gives, over one connection that is kept.
+
+        It raises as `ask` does. What breaks the connection is tried by one of its own, at once; the
+        next extension makes another that is kept.
+        """
+        kept: list[Conversation] = []
+
+        def extend(order: m.Extend, timeout_s: float) -> None:
+            try:
+                if not kept:
+                    words = argv.ssh(self.config, self.name, ("windlass", "host", "hold"))
+                    kept.append(Conversation(words, self.shell.environ))
+                said = kept[0].ask(msgspec.json.encode(order), timeout_s)
+                reply = msgspec.json.decode(said, type=m.Reply[m.Nothing])
+            except (CommandError, msgspec.MsgspecError):
+                if kept:
+                    kept.pop().close()
+                self.ask("extend", order, m.Nothing, timeout_s)
+                return
+            if reply.refusal is not None:
+                raise RefusedError(reply.refusal.code, reply.refusal.reason)
+
+        try:
+            yield extend
+        finally:
+            for conversation in kept:
+                conversation.close()
 
     def copy(self, path: str, timeout_s: float) -> None:
         """Send a store path with all that it needs; what is there already is not sent.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,6 +96,54 @@ class Shell:
         return Done(process.returncode, output, errors)
 
 
+class Conversation:
+    """A command that answers each line that it is given with a line; ended by `close`.
+
+    Raises:
+        CommandError: it cannot be executed.
+    """
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
+        self._argv = argv
+        self._rest = b""
+        try:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                bufsize=0, start_new_session=True, env=environ,
+            )  # fmt: skip
+        except OSError as error:
+            raise CommandError(f"{argv[0]} cannot be executed ({error.strerror})") from error
+
+    def ask(self, line: bytes, timeout_s: float) -> bytes:
+        """Give a line and return the answer, both without their end.
+
+        Raises:
+            CommandError: the command has ended, or does not answer in time; close it.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise CommandError(f"{shown(self._argv)} has no pipes")
+        deadline = time.monotonic() + timeout_s
+        try:
+            stdin.write(line + b"\n")
+        except OSError as error:
+            raise CommandError(f"{shown(self._argv)} has ended") from error
+        while b"\n" not in self._rest:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not select.select([stdout], [], [], left_s)[0]:
+                raise CommandError(f"{shown(self._argv)} gave no answer within {timeout_s:g} s")
+            part = os.read(stdout.fileno(), 65536)
+            if not part:
+                raise CommandError(f"{shown(self._argv)} has ended")
+            self._rest += part
+        answer, _, self._rest = self._rest.partition(b"\n")
+        return answer
+
+    def close(self) -> None:
+        """End the command, with all that it has started."""
+        _end(self._process)
+
+
 def shown(argv: Sequence[str]) -> str:
     """A command as people read it: without what is long and says nothing."""
     words = [word if len(word) < 100 else f"{word[:97]}..." for word in argv]
@@ -109,7 +159,7 @@ def _how(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

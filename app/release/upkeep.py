@@ -1,7 +1,8 @@
-"""The commands by which people keep an environment: approve, lock, close, clean up, set up."""
+"""The commands by which people keep an environment: approve, tell, lock, close, collect, set up."""
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,20 +10,24 @@ from typing import TYPE_CHECKING
 import click
 
 from app.errors import ReleaseError
-from app.release import display, setup, statements
+from app.release import display, inventory, setup, statements
 from app.release import messages as m
-from app.release.caller import CONFIG, RELEASE, Caller, operating_as_called
+from app.release.announcing import News, Told, announce
+from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
 from app.release.fleet import end, under_lease
-from app.release.operator import Operator, operating
+from app.release.inventory import EVENTS
+from app.release.operator import Operator, caller_name, operating
 from app.release.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@click.command("approve")
+@click.command("approve", short_help="Allow a verified release to be deployed there.")
 @click.argument("environment")
-@click.option("--release", "path", required=True, help="Store path that was verified.")
+@click.option(
+    "--release", "path", metavar="PATH", required=True, help="Store path that was verified."
+)
 @click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
 @click.option(
     "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
@@ -58,7 +63,41 @@ def approve_command(environment: str, path: str, who: str, key: Path, config: Pa
     click.echo(f"{who} approved {path} for {environment}, from {approval.base or 'nothing'}")
 
 
-@click.command("lock")
+@click.command("notify", short_help="Tell whom deploy.toml names that something happened.")
+@click.argument("environment")
+@click.argument("event", type=click.Choice(EVENTS))
+@click.option(
+    "--release", "path", metavar="PATH", default="",
+    help="Store path of the release that it is about.",
+)  # fmt: skip
+@click.option("--reason", default="", help="Why, as people shall read it.")
+@click.option("--run", "run_id", default="", help="What this is part of: an id, or an address.")
+@click.option("--commit", "commits", multiple=True, help="A line on a commit; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent, and to whom.")
+@CONFIG
+@JSON
+def notify_command(  # noqa: PLR0913 - an option each
+    environment: str, event: str, path: str, config: Path, *, reason: str, run_id: str,
+    commits: tuple[str, ...], dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Tell those whom deploy.toml names for ENVIRONMENT that something happened to a release.
+
+    For pipelines: deploy and rollback tell by themselves. Needs no key and speaks to no host.
+    Exit code 1 when somebody who wants such news could not be told.
+    """
+    caller: Caller = click.get_current_context().obj
+    environ = caller.sources.environ
+    wanted = inventory.read(config).environment(environment).notify
+    news = News(event, environment, path, caller_name(environ), run_id, reason, list(commits))
+    done = Told([one.kind for one in wanted if event in one.on])
+    if not dry_run:
+        done = announce(wanted, news, environ)
+    display.told(news, done, dry_run=dry_run, as_json=as_json)
+    if done.faults:
+        sys.exit(1)
+
+
+@click.command("lock", short_help="Let nobody deploy there until: unlock.")
 @click.argument("environment")
 @click.option("--reason", required=True, help="Why nobody may deploy.")
 @CONFIG
@@ -69,7 +108,7 @@ def lock_command(environment: str, reason: str, config: Path) -> None:
     click.echo(f"{environment} is locked: {reason}")
 
 
-@click.command("unlock")
+@click.command("unlock", short_help="Let people deploy there again.")
 @click.argument("environment")
 @CONFIG
 def unlock_command(environment: str, config: Path) -> None:
@@ -79,7 +118,7 @@ def unlock_command(environment: str, config: Path) -> None:
     click.echo(f"{environment} is unlocked")
 
 
-@click.command("maintenance")
+@click.command("maintenance", short_help="Close the service to clients, or open it again.")
 @click.argument("environment")
 @click.argument("state", type=click.Choice(["on", "off"]))
 @CONFIG
@@ -90,14 +129,15 @@ def maintenance_command(environment: str, state: str, config: Path) -> None:
     click.echo(f"maintenance of {environment} is {state}")
 
 
-@click.command("gc")
+@click.command("gc", short_help="Remove releases that need not be kept.")
 @click.argument("environment")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @CONFIG
 def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
     """Remove releases from the hosts of ENVIRONMENT that need not be kept.
 
-    Never what runs, the way back, or what deploy.toml keeps by number and age.
+    Never what runs, the way back, or what deploy.toml keeps by number and age. Each deployment does
+    so, too; this also removes what no release has left in the store.
     """
 
     def show(name: str, done: m.Collected) -> None:
@@ -131,7 +171,7 @@ def _under_lease(
             end(fleet, "collected")
 
 
-@click.command("setup")
+@click.command("setup", short_help="Prepare servers; does nothing twice.")
 @click.argument("environment")
 @RELEASE
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
@@ -153,6 +193,7 @@ def setup_command(environment: str, path: str | None, config: Path, *, dry_run: 
 
 COMMANDS = (
     approve_command,
+    notify_command,
     lock_command,
     unlock_command,
     maintenance_command,

@@ -129,6 +129,19 @@ def test_a_release_that_no_builder_signed_is_refused(two: Two) -> None:
     assert "No host was switched" in done.stdout
 
 
+def test_who_takes_orders_cannot_change_whose_orders_count(two: Two) -> None:
+    machine = two.site.machines["one"]
+    policy = ("site.json", "signers", "settings.env", ".ssh/authorized_keys")
+    for name in policy:
+        path = f"/var/lib/windlass/{name}"
+        for command in (("cp", "/dev/null", path), ("mv", path, f"{path}.old"), ("rm", "-f", path),
+                        ("touch", f"{path}.new"), ("chmod", "600", path)):  # fmt: skip
+            done = machine.attempt("setpriv", "--reuid=windlass", "--regid=windlass",
+                                   "--init-groups", "--", *command)  # fmt: skip
+            assert done.returncode != 0, command
+            assert "denied" in done.stderr or "not permitted" in done.stderr, done.stderr
+
+
 def test_the_deploy_key_opens_no_shell_and_sends_no_unsigned_path(two: Two) -> None:
     for words in ((), ("id",), ("bash",), ("windlass", "up"), ("nix-store", "--gc")):
         done = two.ssh("deploy", *words)
@@ -215,7 +228,7 @@ def release_with(two: Two, commit: str, statement: str) -> str:
 
 
 def test_a_release_that_fails_five_percent_goes_back_by_itself(two: Two) -> None:
-    assert two.deploy("staging", two.old).returncode == 0
+    (before,) = two.site.paths("staging")
     two.inventory(bake={"seconds": 60, "baseline_s": 60})
     # Half of the load are calculations: one in ten of these is one in twenty of all.
     bad = release_with(two, "f", "0.1 and 1 // 0")
@@ -225,12 +238,11 @@ def test_a_release_that_fails_five_percent_goes_back_by_itself(two: Two) -> None
     assert done.returncode == 1, done.stdout
     assert "requests were answered 5xx" in done.stdout
     assert "Every host is back" in done.stdout
-    assert two.site.paths("staging") == {two.old}
+    assert two.site.paths("staging") == {before}
     assert set(load.found["statuses"]) == {"500"}, load.found
 
 
 def test_slow_noise_without_errors_does_not_go_back(two: Two) -> None:
-    assert two.deploy("staging", two.old).returncode == 0
     two.inventory(bake={"seconds": 20, "baseline_s": 60})
     noisy = release_with(two, "ab", "0.05 and __import__('time').sleep(0.08)")
     with Load(two.site, ("one",), 30.0) as load:

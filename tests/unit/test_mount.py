@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from app.cli import cli
+from app.mount import Commands
 from app.release.commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -53,6 +55,25 @@ def test_without_an_inventory_words_are_of_the_stack(
     monkeypatch.delenv("WINDLASS_DEPLOY", raising=False)
     assert meant("logs", "nonsense") is not COMMANDS["logs"]
     assert meant("plan", "nonsense.json") is not COMMANDS["plan"]
+
+
+def test_the_help_tells_the_stack_here_from_servers() -> None:
+    done = CliRunner().invoke(cli, ["--help"])
+    here, _, there = done.output.partition("Servers, as in deploy.toml:")
+    assert "  status  " in here
+    assert "  status ENV " in there
+    assert "..." not in there, "each is said whole"
+
+
+@pytest.mark.parametrize("colourless", ["", "1"])
+def test_no_color_is_obeyed_by_commands_of_servers(colourless: str) -> None:
+    @click.command()
+    def paint() -> None:
+        click.echo(click.style("red", fg="red"))
+
+    group = Commands("windlass", commands={"paint": paint})
+    done = CliRunner().invoke(group, ["paint"], color=True, env={"NO_COLOR": colourless})
+    assert ("\x1b[31m" in done.output) is (not colourless)
 
 
 def test_every_command_of_servers_is_listed_and_can_be_had() -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.errors import RefusedError, ReleaseError
+from app.errors import CommandError, RefusedError, ReleaseError
 from app.release.argv import SERVE_STORE
 from app.release.host import audit, lease, traffic
 from app.release.host import site as sites
 from app.release.host.gate import admitted
 from app.release.host.site import Site
 from app.release.messages import AuditEntry, Begin, Extend, Held, Lease, Lock, Pending
+from app.release.shell import Conversation
 from tests.support import ROOT
 
 STORE = "/nix/store/" + "a" * 32
@@ -52,6 +53,14 @@ def test_a_lease_that_has_run_out_is_free_and_its_holder_is_refused(site: Site) 
     with pytest.raises(RefusedError, match=r"second@desk .* has it now") as caught:
         lease.extend(site, Extend(first.fence, "first", 60.0))
     assert caught.value.code == "fence"
+
+
+def test_a_lease_that_has_run_out_can_still_be_let_go_of_while_it_is_the_newest(site: Site) -> None:
+    first = taken(site, "first", 0.0)
+    assert lease.require_newest(site, Held(first.fence, "first")) == site.lease()
+    taken(site, "second")
+    with pytest.raises(RefusedError, match=r"second@desk .* has it now"):
+        lease.require_newest(site, Held(first.fence, "first"))
 
 
 def test_a_lease_of_another_boot_is_over(site: Site) -> None:
@@ -175,6 +184,7 @@ ORDERS = {"begin", "switch", "status"}
     [
         ("nix-store --serve --write", SERVE_STORE),
         ("windlass host status", ("status",)),
+        ("windlass host hold", ("hold",)),
         ("windlass host logs web --lines=20 --follow", ("logs", "web", "--lines=20", "--follow")),
     ],
 )
@@ -186,8 +196,9 @@ def test_the_gate_lets_through_what_a_deployer_needs(asked: str, words: tuple[st
     "asked",
     ["", "sh", "bash -c id", "nix-store --serve", "nix-store --delete /nix/store/x",
      "nix-store --serve --write; id", "windlass host", "windlass host gate", "windlass host guard",
-     "windlass host status; id", "windlass host status extra", "windlass up",
-     "windlass host logs ../x", "windlass host logs --lines=x", "windlass host logs $(id)",
+     "windlass host status; id", "windlass host status extra", "windlass host hold extra",
+     "windlass up", "windlass host logs ../x", "windlass host logs --lines=x",
+     "windlass host logs $(id)",
      "scp -t /"],
 )  # fmt: skip
 def test_the_gate_refuses_all_else(asked: str) -> None:
@@ -242,3 +253,22 @@ def test_an_order_is_answered_or_refused_and_its_exit_code_says_which(
         assert (done.returncode, "refusal" in reply) == (0, False)
     else:
         assert (done.returncode, reply["refusal"]["code"]) == (1, code)
+
+
+def test_a_lease_is_held_line_by_line_until_it_is_over(site: Site) -> None:
+    held = taken(site, "mine")
+    order = msgspec.json.encode(Extend(held.fence, "mine", 60.0))
+    words = (sys.executable, "-m", "app", "host", "--base", str(site.base), "gate")
+    conversation = Conversation(
+        words, {"SSH_ORIGINAL_COMMAND": "windlass host hold", "PYTHONPATH": str(ROOT)}
+    )
+    try:
+        for _ in range(3):
+            assert msgspec.json.decode(conversation.ask(order, 60.0)) == {"answer": {}}
+        lease.release(site, Held(held.fence, "mine"))
+        reply = msgspec.json.decode(conversation.ask(order, 60.0))
+        assert reply["refusal"]["code"] == "fence"
+        with pytest.raises(CommandError, match=r"has ended|gave no answer"):
+            conversation.ask(order, 60.0)
+    finally:
+        conversation.close()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,6 +60,7 @@ class Agent:
             "status": (m.Nothing, self.status), "audit": (m.AuditWanted, self.audit),
             "approve": (m.Signed, self.approve), "lock": (m.Lock, self.lock),
             "unlock": (m.Unlock, self.unlock), "maintenance": (m.Maintenance, self.maintenance),
+            "finish": (m.Finish, self.finish),
             "collect": (m.Collect, self.collect), "execute": (m.Execute, self.execute),
             "render": (m.Render, self.render),
         }  # fmt: skip
@@ -102,12 +100,24 @@ class Agent:
 
     def end(self, order: m.End) -> m.Nothing:
         """Let go of the lease."""
-        lease.require(self.site, order)
+        lease.require_newest(self.site, order)
         if order.result == "complete":
             self.switching.complete()
         lease.release(self.site, order)
         self._note("end", order.by, order.deploy, result=order.result)
         return m.Nothing()
+
+    def finish(self, order: m.Finish) -> m.Finished:
+        """Note that every host of the run is confirmed, then forget what need not be kept."""
+        lease.require_newest(self.site, order)
+        self.switching.complete()
+        try:
+            done = Retention(self.site, self.shell).forget(order)
+        except (AppError, OSError) as error:
+            return m.Finished([], 0, str(error))
+        if done.paths:
+            self._note("collect", order.by, order.deploy, result=", ".join(done.paths))
+        return m.Finished(done.paths, done.freed_bytes)
 
     # ---- what is asked
 
@@ -172,34 +182,11 @@ class Agent:
 
     def render(self, order: m.Render) -> m.Rendered:
         """Show what a release would change of the configuration, and of the settings."""
+        from app.release.host.rendering import rendered
+
         # Its code is run for this, so it must be a release and not just any path.
         self.switching.permission.require_signed(order.path, order.release)
-        with tempfile.TemporaryDirectory(prefix="windlass-render-") as folder:
-            code, output = run_release(self.shell, order.path, ("render", folder), 60.0)
-            if code != 0:
-                raise RefusedError("unfit", output.strip())
-            lines = [
-                line
-                for name in ("supervisord.conf", "nginx.conf")
-                for line in _difference(self.site.stack / "conf" / name, Path(folder, name))
-            ]
-        new, old = self._settings(order.path), self._settings(self.site.current())
-        given = [
-            line.partition("=")[0].strip()
-            for line in _lines(self.site.settings)
-            if "=" in line and not line.lstrip().startswith("#")
-        ]
-        return m.Rendered(
-            "\n".join(lines), sorted(new - old) if old else [], sorted(set(given) - new)
-        )
-
-    def _settings(self, path: str) -> set[str]:
-        if not path:
-            return set()
-        code, output = run_release(self.shell, path, ("config", "--json"), 60.0)
-        if code != 0:
-            raise RefusedError("unfit", output.strip())
-        return {row["name"] for row in msgspec.json.decode(output, type=list[dict[str, str]])}
+        return rendered(self.site, self.shell, order.path)
 
     # ---- what a person sets
 
@@ -245,17 +232,3 @@ class Agent:
 
     def _note(self, action: str, by: str, deploy: str = "", **more: str) -> None:
         audit.append(self.site, m.AuditEntry("", action, by, deploy, **more))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _difference(old: Path, new: Path) -> list[str]:
-    # Temporary files of a trial are named by its folder; that is no difference.
-    changed = [line.replace(str(new.parent), str(old.parent)) for line in _lines(new)]
-    return list(difflib.unified_diff(_lines(old), changed, old.name, f"{old.name} (new)",
-                                     lineterm="", n=1))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +15,7 @@ from app.errors import RefusedError
 from app.release.argv import SERVE_STORE
 from app.release.host import gate as gates
 from app.release.host.agent import Agent
-from app.release.host.site import Site
+from app.release.host.site import Site, left_s
 from app.release.shell import Shell
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE = "/var/lib/windlass"
 _LONGEST_ORDER = 1 << 20
+_FIRST_LINE_S = 60.0
 
 
 class _Caller(Protocol):
@@ -65,6 +67,8 @@ def gate(host: _Host) -> None:
         os.execvpe(words[0], words, environ)  # noqa: S606 - the store's own server takes over
     elif words[0] == gates.LOGS:
         _show_logs(host, words[1:])
+    elif words[0] == gates.HOLD:
+        _hold(host)
     else:
         _carry_out(host, words[0])
 
@@ -123,6 +127,25 @@ def _carry_out(host: _Host, name: str) -> None:
     sys.stdout.flush()
     if reply.refusal is not None:
         sys.exit(1)
+
+
+def _hold(host: _Host) -> None:
+    """Extend a lease with each line, until they end or the lease is over."""
+    waiting, patience_s = b"", _FIRST_LINE_S
+    while select.select([sys.stdin], [], [], patience_s)[0]:
+        part = os.read(sys.stdin.fileno(), _LONGEST_ORDER)
+        if not part or len(waiting) > _LONGEST_ORDER:
+            return
+        *lines, waiting = (waiting + part).split(b"\n")
+        for line in lines:
+            reply = host.agent.answer("extend", line)
+            sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
+            sys.stdout.flush()
+            if reply.refusal is not None:
+                return
+        # By then the lease is over, and whoever is still there must ask anew.
+        held = host.site.lease()
+        patience_s = left_s(held.boot, held.deadline_s)
 
 
 def _show_logs(host: _Host, words: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ORDER = ("windlass", "host")
 LOGS = "logs"
+HOLD = "hold"
 _PROGRAMS = {"web", "nginx", "redis", "supervisord"}
 
 
@@ -30,7 +31,7 @@ def admitted(asked: str, orders: Collection[str]) -> tuple[str, ...]:
     words = tuple(asked.split())
     if words == SERVE_STORE:
         return words
-    if words[:2] == ORDER and len(words) == 3 and words[2] in orders:
+    if words[:2] == ORDER and len(words) == 3 and (words[2] in orders or words[2] == HOLD):
         return words[2:]
     if words[:3] == (*ORDER, LOGS) and _are_of_logs(words[3:]):
         return words[2:]

@@ -2,11 +2,13 @@
 
 Each step says what it would change and does nothing where nothing is to be changed. What the
 service runs as, and what the deploy key can reach, is an ordinary user without rights: it cannot
-become root, cannot put an unsigned path into the store, and owns nothing outside its own folder.
+become root, cannot put an unsigned path into the store, and owns nothing but some folders of its
+own. What says whose keys and signatures count is root's.
 """
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import shutil
@@ -43,6 +45,7 @@ _HARDENING = (
 NIX_CONF = Path("/etc/nix/nix.conf")
 _BEGIN, _END = "# windlass: begin", "# windlass: end"
 _TIMEOUT_S = 120.0
+_ROOT = "root"
 
 
 class Installation(msgspec.Struct):
@@ -130,7 +133,7 @@ def _unit(
         "[Unit]", f"Description={description}", *order, "StartLimitIntervalSec=0", "",
         "[Service]", f"User={wanted.user}", f"Environment=HOME={wanted.base}",
         f"WorkingDirectory={wanted.base}",
-        f"ExecStart={wanted.base}/agent/bin/windlass host --base {wanted.base} {word}",
+        f"ExecStart={wanted.base}/links/agent/bin/windlass host --base {wanted.base} {word}",
         "Restart=always", "RestartSec=1", "LimitNOFILE=65536", "UMask=0077",
         *_HARDENING, f"ReadWritePaths={wanted.base}", *more, "",
         "[Install]", "WantedBy=multi-user.target", "",
@@ -140,7 +143,7 @@ def _unit(
 
 def authorized_keys(wanted: Installation) -> str:
     """The keys that open this host, each for the forced command only."""
-    command = f"{wanted.base}/agent/bin/windlass host --base {wanted.base} gate"
+    command = f"{wanted.base}/links/agent/bin/windlass host --base {wanted.base} gate"
     return "".join(f'restrict,command="{command}" {key}\n' for key in wanted.deploy_keys)
 
 
@@ -157,16 +160,22 @@ def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
              wanted.user), timeout_s=_TIMEOUT_S,
         ),
     )  # fmt: skip
-    for folder in (base, site.record, site.releases, site.stack, base / ".ssh"):
-        yield _folder(folder, wanted.user)
-    yield _file(base / "site.json", msgspec.json.encode(wanted.config), wanted.user)
-    yield _file(site.signers, wanted.signers.encode(), wanted.user)
-    yield _file(base / ".ssh" / "authorized_keys", authorized_keys(wanted).encode(), wanted.user)
+    # Passed through and read by the user, changed by root: sshd reads keys as the user, too.
+    for folder in (base, base / ".ssh"):
+        yield _folder(folder, _ROOT, wanted.user, 0o750)
+    for folder in (site.links, site.record, site.releases, site.stack):
+        yield _folder(folder, wanted.user, wanted.user, 0o700)
+    for path, content in (
+        (base / "site.json", msgspec.json.encode(wanted.config)),
+        (site.signers, wanted.signers.encode()),
+        (base / ".ssh" / "authorized_keys", authorized_keys(wanted).encode()),
+    ):
+        yield _file(path, content, wanted.user)
     yield Step(
-        f"settings {site.settings}", site.settings.exists,
-        lambda: _write(site.settings, f"ENVIRONMENT={wanted.config.environment}\n".encode(),
-                       wanted.user),
-    )  # fmt: skip
+        f"settings {site.settings}",
+        lambda: _is_policy(site.settings, wanted.user),
+        lambda: _write(site.settings, _settings_or(wanted, site.settings), wanted.user),
+    )
     yield Step(
         f"agent {wanted.release}",
         lambda: site.agent.is_symlink() and site.agent.exists(),
@@ -209,28 +218,51 @@ def _unit_steps(name: str, text: str, shell: Shell) -> Iterator[Step]:
     )
 
 
-def _folder(path: Path, user: str) -> Step:
-    def is_so() -> bool:
-        if not path.is_dir():
-            return False
-        found = path.stat()
-        return pwd.getpwuid(found.st_uid).pw_name == user and found.st_mode & 0o777 == 0o700
-
+def _folder(path: Path, owner: str, group: str, mode: int) -> Step:
     def make() -> None:
         path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o700)
-        shutil.chown(path, user, user)
+        path.chmod(mode)
+        shutil.chown(path, owner, group)
 
-    return Step(f"folder {path}", is_so, make)
-
-
-def _file(path: Path, content: bytes, user: str) -> Step:
-    return Step(f"file {path}", lambda: _holds(path, content), lambda: _write(path, content, user))
+    return Step(
+        f"folder {path}", lambda: path.is_dir() and _belongs(path, owner, group, mode), make
+    )
 
 
-def _write(path: Path, content: bytes, user: str) -> None:
+def _file(path: Path, content: bytes, group: str) -> Step:
+    """A file that root writes and the group reads."""
+    return Step(
+        f"file {path}",
+        lambda: _holds(path, content) and _is_policy(path, group),
+        lambda: _write(path, content, group),
+    )
+
+
+def _is_policy(path: Path, group: str) -> bool:
+    return path.is_file() and _belongs(path, _ROOT, group, 0o640)
+
+
+def _belongs(path: Path, owner: str, group: str, mode: int) -> bool:
+    try:
+        wanted = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid, mode
+    except KeyError:  # a trial on a server where the user is still to be made
+        return False
+    found = path.stat()
+    return (found.st_uid, found.st_gid, found.st_mode & 0o7777) == wanted
+
+
+def _write(path: Path, content: bytes, group: str) -> None:
     write_durably(path, content)
-    shutil.chown(path, user, user)
+    shutil.chown(path, _ROOT, group)
+    path.chmod(0o640)
+
+
+def _settings_or(wanted: Installation, path: Path) -> bytes:
+    """The settings that are there, else the first."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return f"ENVIRONMENT={wanted.config.environment}\n".encode()
 
 
 def _holds(path: Path, content: bytes) -> bool:
@@ -250,6 +282,6 @@ def _has_user(name: str) -> bool:
 
 def _as_user(shell: Shell, wanted: Installation, command: tuple[str, ...]) -> None:
     """Run a command as the service's user: what it makes is that user's own."""
-    environ = {**shell.environ, "HOME": wanted.base, "NIX_REMOTE": "daemon"}
+    environ = {**shell.environ, "HOME": f"{wanted.base}/stack", "NIX_REMOTE": "daemon"}
     words = ("setpriv", f"--reuid={wanted.user}", f"--regid={wanted.user}", "--init-groups", "--")
     shell.run((*words, *command), timeout_s=_TIMEOUT_S, environ=environ)

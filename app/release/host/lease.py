@@ -46,14 +46,20 @@ def require(site: Site, order: Held) -> None:
     Raises:
         RefusedError: another one does, or nobody.
     """
-    held = site.lease()
-    if held.fence != order.fence or held.deploy != order.deploy:
-        whose = f"{held.by} ({held.deploy}) has it now" if held.deploy else "it was let go"
-        raise RefusedError("fence", f"the lease of {order.deploy} is over: {whose}")
+    held = require_newest(site, order)
     if sites.left_s(held.boot, held.deadline_s) <= 0:
         raise RefusedError(
             "fence", f"the lease of {order.deploy} has run out; what it switched goes back"
         )
+
+
+def require_newest(site: Site, order: Held) -> Lease:
+    """As `require`, for what is harmless after the lease has run out while nobody else has it."""
+    held = site.lease()
+    if held.fence != order.fence or held.deploy != order.deploy:
+        whose = f"{held.by} ({held.deploy}) has it now" if held.deploy else "it was let go"
+        raise RefusedError("fence", f"the lease of {order.deploy} is over: {whose}")
+    return held
 
 
 def extend(site: Site, order: Extend) -> None:

@@ -13,11 +13,13 @@ from app.release.messages import Collected
 
 if TYPE_CHECKING:
     from app.release.host.site import Site
-    from app.release.messages import Collect
+    from app.release.messages import Collect, Held
     from app.release.shell import Shell
 
 _DAY_S = 86_400
 _KEPT_GENERATIONS = 2
+_PATIENCE_S = 5.0
+COLLECT_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,29 @@ class Retention:
         Only under the lease: a release that is just being copied has no link yet.
         """
         lease.require(self.site, order)
-        with self.site.activating(5.0):
-            gone = sorted(set(kept(self.site)) - self.needed(time.time()))
-            if order.dry_run:
-                return Collected(gone, 0)
-            before = free_bytes(self.site)
-            for path in gone:
-                (self.site.releases / path.rpartition("/")[2]).unlink(missing_ok=True)
-            self.shell.run(
-                argv.delete_generations(self.site.profile, _KEPT_GENERATIONS), timeout_s=60.0
-            )
-            self.shell.run(argv.collect_garbage(), timeout_s=600.0)
-            return Collected(gone, max(0, free_bytes(self.site) - before))
+        with self.site.activating(_PATIENCE_S):
+            gone = self._not_needed()
+            return Collected(gone, 0) if order.dry_run else self._collect(gone)
+
+    def forget(self, order: Held) -> Collected:
+        """As `collect`, where there is a release to forget; else the store is left alone."""
+        lease.require(self.site, order)
+        with self.site.activating(_PATIENCE_S):
+            gone = self._not_needed()
+            return self._collect(gone) if gone else Collected([], 0)
+
+    def _not_needed(self) -> list[str]:
+        return sorted(set(kept(self.site)) - self.needed(time.time()))
+
+    def _collect(self, gone: list[str]) -> Collected:
+        before = free_bytes(self.site)
+        for path in gone:
+            (self.site.releases / path.rpartition("/")[2]).unlink(missing_ok=True)
+        self.shell.run(
+            argv.delete_generations(self.site.profile, _KEPT_GENERATIONS), timeout_s=60.0
+        )
+        self.shell.run(argv.collect_garbage(), timeout_s=COLLECT_TIMEOUT_S)
+        return Collected(gone, max(0, free_bytes(self.site) - before))
 
     def needed(self, now: float) -> set[str]:
         """The releases that stay: running, the way back, the agent's, the newest, the young."""

@@ -6,13 +6,10 @@ Everything goes by the commands of the release in question (`windlass status --j
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -28,12 +25,12 @@ if TYPE_CHECKING:
     from app.release.shell import Shell
 
 _STATUS_TIMEOUT_S = 30.0
-_PROBE_TIMEOUT_S = 5.0
 _POLL_S = 0.2
-_LONGEST_BODY = 1 << 20
 
 
-class _Process(msgspec.Struct):
+class ServiceProcess(msgspec.Struct):
+    """One process of it; `state` as `windlass status` has it."""
+
     name: str
     state: str
     release: str = ""
@@ -47,11 +44,11 @@ class ServiceStatus(msgspec.Struct):
     release: str = ""
     reload: str = ""
     addresses: list[str] = []
-    processes: list[_Process] = []
+    processes: list[ServiceProcess] = []
 
-    def workers(self) -> dict[str, list[_Process]]:
+    def workers(self) -> dict[str, list[ServiceProcess]]:
         """The workers of each slot that serve, or should."""
-        found: dict[str, list[_Process]] = {}
+        found: dict[str, list[ServiceProcess]] = {}
         for process in self.processes:
             if process.name.startswith("web/"):
                 slot = found.setdefault(process.name, [])
@@ -86,7 +83,13 @@ class Service:
     def fault(self, name: str, smoke: Sequence[SmokeTest] = ()) -> str:
         """Why the service is not healthy as the release of that name; empty when it is."""
         found = self.status()
-        return fault_of(found, name) or _first_fault(found.addresses[0], smoke)
+        why = fault_of(found, name)
+        if why or not smoke:
+            return why
+        # Most orders ask nothing by HTTP, and each is a process of its own.
+        from app.release.host.smoke import first_fault
+
+        return first_fault(found.addresses[0], smoke)
 
     def check(self, path: str) -> None:
         """Raise unless a release says of itself that it is fit to serve on this host."""
@@ -110,7 +113,9 @@ class Service:
         timeout_s = self.site.config().start_timeout_s
         self.set_profile(path)
         name = self.site.release_file(path).name
-        if self.status().running:
+        found = self.status()
+        # What is too busy to say how it is must not be taken for down: no unit would start it.
+        if found.running or found.problem:
             done = self.shell.attempt((self._program(path), "reload"), timeout_s=timeout_s)
             if done.code != 0:
                 said = last_words(done).splitlines() or [f"windlass reload ended with {done.code}"]
@@ -146,9 +151,9 @@ class Service:
 
     def _repoint(self, path: str) -> bool:
         """Point to a generation that is there: on a full disk Nix cannot make another."""
-        for link in self.site.base.glob("profile-*-link"):
+        for link in self.site.links.glob("profile-*-link"):
             if link.is_symlink() and str(link.readlink()) == path:
-                half = self.site.base / ".profile"
+                half = self.site.links / ".profile"
                 half.unlink(missing_ok=True)
                 half.symlink_to(link.name)
                 half.replace(self.site.profile)
@@ -184,37 +189,3 @@ def fault_of(found: ServiceStatus, name: str) -> str:
             states = ", ".join(f"{p.state} of {p.release}" for p in processes) or "gone"
             return f"worker {slot.removeprefix('web/')} is {states}, not ready of {name}"
     return "" if workers and found.addresses else "the service has no workers"
-
-
-def _first_fault(address: str, smoke: Sequence[SmokeTest]) -> str:
-    for test in smoke:
-        try:
-            status, body = _get(address, test.path)
-        except (OSError, http.client.HTTPException) as error:
-            return f"GET {test.path} had no answer ({error})"
-        if status != test.status:
-            return f"GET {test.path} was answered {status}, not {test.status}"
-        if test.contains and test.contains not in body:
-            return f"the answer to GET {test.path} has no {test.contains!r}"
-    return ""
-
-
-def _connection(address: str) -> http.client.HTTPConnection:
-    parts = urlsplit(address)
-    host, port = parts.hostname or "localhost", parts.port
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=_PROBE_TIMEOUT_S)
-    # Asked by an address that no certificate names: whether it serves is what is asked.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, port, timeout=_PROBE_TIMEOUT_S, context=context)
-
-
-def _get(address: str, path: str) -> tuple[int, str]:
-    connection = _connection(address)
-    try:
-        connection.request("GET", path, headers={"User-Agent": "windlass-probe"})
-        response = connection.getresponse()
-        return response.status, response.read(_LONGEST_BODY).decode(errors="replace")
-    finally:
-        connection.close()

@@ -5,13 +5,15 @@
     BASE/site.json       what `windlass setup` laid down
     BASE/signers         whose signatures count, as ssh-keygen reads them
     BASE/settings.env    the settings of the service
-    BASE/profile         link to the release that the host is set to
-    BASE/agent           link to the release whose code is the host agent: the last confirmed one
+    BASE/links/profile   link to the release that the host is set to
+    BASE/links/agent     link to the release whose code is the host agent: the last confirmed one
     BASE/releases/       links that keep releases from being collected
     BASE/stack/          state of the service
     BASE/record/         lease, pending switch, lock, confirmed releases, approvals, audit log
 
-A record is on the disk, or its write has failed, when the call returns.
+What stands in BASE itself is root's: it says what the host takes, and the user who takes orders can
+only read it. The folders are that user's. A record is on the disk, or its write has failed, when
+the call returns.
 """
 
 from __future__ import annotations
@@ -83,14 +85,19 @@ class Site:
     store: Path = Path("/nix/store")
 
     @property
+    def links(self) -> Path:
+        """The folder of the links to what is in force."""
+        return self.base / "links"
+
+    @property
     def profile(self) -> Path:
         """The link to the release that the host is set to."""
-        return self.base / "profile"
+        return self.links / "profile"
 
     @property
     def agent(self) -> Path:
         """The link to the release whose code is the agent."""
-        return self.base / "agent"
+        return self.links / "agent"
 
     @property
     def releases(self) -> Path:
@@ -137,8 +144,10 @@ class Site:
 
     def service_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment of the service and of each command of a release on this host."""
-        kept = {name: environ[name] for name in ("HOME", "USER", "LANG", "TZ") if name in environ}
+        kept = {name: environ[name] for name in ("USER", "LANG", "TZ") if name in environ}
         return kept | {
+            # Programs write to their home; the user's own holds what only root may change.
+            "HOME": str(self.stack),
             "PATH": f"{environ.get('PATH', os.defpath)}:{NIX_FOLDERS}",
             "WINDLASS_PROFILE": str(self.profile),
             "WINDLASS_ENV_FILE": str(self.settings),

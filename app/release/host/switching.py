@@ -29,6 +29,8 @@ from app.release.host import site as sites
 from app.release.messages import At, AuditEntry, Confirmed, Nothing, Pending, Switched
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from app.release.host.permission import Permission
     from app.release.host.service import Service
     from app.release.host.site import Site
@@ -71,8 +73,7 @@ class Switching:
             RefusedError: it may not, or did not become healthy; the host is back where it was.
         """
         begun = time.monotonic()
-        with self.site.activating(_PATIENCE_S):
-            lease.require(self.site, order)
+        with self._activating(order, _PATIENCE_S):
             self._refuse_when_pending(order)
             if order.rollback:
                 self.permission.require_confirmed_before(order.path)
@@ -93,8 +94,7 @@ class Switching:
         Raises:
             RefusedError: it is not healthy, or the host has gone back already.
         """
-        with self.site.activating(_PATIENCE_S):
-            lease.require(self.site, order)
+        with self._activating(order, _PATIENCE_S):
             confirmed = self.site.confirmed()
             pending = self.site.pending()
             if pending is None and confirmed and confirmed[-1].deploy == order.deploy:
@@ -132,8 +132,7 @@ class Switching:
         Raises:
             ReleaseError: it is not there yet; the guard goes on trying.
         """
-        with self.site.activating(self.site.config().start_timeout_s):
-            lease.require(self.site, order)
+        with self._activating(order, self.site.config().start_timeout_s):
             pending = self.site.pending() or self._pending_of_confirmed(order)
             if pending is not None and pending.deploy == order.deploy:
                 self._settle(pending, order.reason)
@@ -164,6 +163,18 @@ class Switching:
         self.service.shell.run(argv.keep(link, path), timeout_s=60.0)
 
     # ---- steps
+
+    @contextlib.contextmanager
+    def _activating(self, order: Held, patience_s: float) -> Iterator[None]:
+        """Hold the right to change what runs, for who holds the lease.
+
+        Raises:
+            RefusedError: the lease is over: at once, and not after another's switch.
+        """
+        lease.require(self.site, order)
+        with self.site.activating(patience_s):
+            lease.require(self.site, order)  # the wait may have outlasted it
+            yield
 
     def _set_agent(self, path: str) -> None:
         self.service.shell.run(argv.keep(self.site.agent, path), timeout_s=60.0)

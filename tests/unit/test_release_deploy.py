@@ -1,0 +1,217 @@
+"""A deployer that has lost its lease: wherever it learns of it, it changes nothing and ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.errors import RefusedError
+from app.release import commands, display
+from app.release.deploy import Change
+from app.release.host import lease
+from app.release.messages import Back, Begin, Held, Switch
+from tests.release_near import Near, NearFleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from app.release.deploy import Outcome
+
+CHANGES = {"switch", "confirm", "back", "end"}
+
+
+def is_anothers(host: Near) -> None:
+    """What becomes of a host while its deployer is asleep: it goes back, another one takes it."""
+    site = host.site
+    with site.recording():
+        pending, held = site.pending(), site.lease()
+        held.deadline_s = 0.0
+        site.write("lease", held)
+        if pending is not None:
+            pending.deadline_s = 0.0
+            site.write("switch", pending)
+    if pending is not None:
+        assert host.agent.switching.settle_overdue()
+    lease.take(site, Begin("theirs", "bob@desk", 600.0))
+
+
+class Asleep:
+    """The deployer falls asleep just before the first order of a kind, and wakes up too late."""
+
+    def __init__(
+        self, fleet: NearFleet, order: str, meanwhile: Callable[[Near], object] = is_anothers
+    ) -> None:
+        self.fleet, self.order, self.meanwhile = fleet, order, meanwhile
+        self.is_awake = False
+        self._lock = threading.Lock()
+        fleet.when = self.told
+
+    def told(self, _host: str, order: str) -> None:
+        with self._lock:
+            if order == self.order and not self.is_awake:
+                for one in self.fleet.hosts:
+                    self.meanwhile(one)
+                self.is_awake = True
+
+
+def last_line(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> str:
+    change = Change("mine", "x", "alice@desk", "", None)
+    display.outcome(outcome, change, "staging", 1.0, as_json=False)
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("order", ["check", "switch", "extend", "confirm", "back"])
+def test_a_run_that_lost_its_lease_changes_nothing_more_and_ends_at_once(
+    tmp_path: Path, order: str
+) -> None:
+    fleet = NearFleet(
+        tmp_path, window_s=8 if order == "extend" else 60, bake_s=60 if order == "extend" else 0
+    )
+    if order == "back":
+        fleet.breaks("three", fleet.new)
+    Asleep(fleet, order)
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.lost
+    for host in fleet.hosts:
+        assert host.orders.count("traffic") < 10, "it goes on watching for nobody"
+        assert host.orders.count("back") <= 1, "a refusal for the lease is final"
+    if order != "back":  # there the broken release is the reason, and was before
+        assert "the lease of mine is over: bob@desk (theirs) has it now" in outcome.fault
+    assert fleet.at() == [fleet.old] * 3
+    assert [host.site.lease().deploy for host in fleet.hosts] == ["theirs"] * 3
+
+
+def test_a_host_that_said_so_is_given_no_further_order(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    Asleep(fleet, "confirm")
+    fleet.deploy(fleet.new)
+    (two,) = [host for host in fleet.hosts if host.name == "two"]
+    after = two.orders[two.orders.index("confirm") + 1 :]
+    assert CHANGES.isdisjoint(after), after
+
+
+def test_only_the_host_that_is_lost_is_left_alone(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    two = fleet.hosts[1]
+    Asleep(fleet, "confirm", lambda host: is_anothers(host) if host is two else None)
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.lost == ("two",)
+    assert outcome.all_as_wanted, outcome
+    assert fleet.at() == [fleet.old] * 3
+    for host in (fleet.hosts[0], fleet.hosts[2]):
+        assert "back" in host.orders
+        assert host.site.lease().deploy == "", "its lease was let go"
+
+
+def test_the_last_line_claims_nothing_of_hosts_that_are_anothers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    other = fleet.release("t")
+
+    def switched_by_another(host: Near) -> None:
+        is_anothers(host)
+        fence = host.site.lease().fence
+        host.agent.switching.switch(Switch(fence, "theirs", other, 600.0, "bob@desk", ""))
+
+    Asleep(fleet, "confirm", switched_by_another)
+    outcome = fleet.deploy(fleet.new)
+    assert not outcome.all_as_wanted
+    for text in outcome.hosts.values():
+        assert text == f"{other}, which bob@desk is deploying (theirs)"
+    line = last_line(outcome, capsys)
+    assert line.startswith("This run no longer has the lease of one, two, three, and changed not")
+
+
+def test_a_run_that_cannot_say_that_it_is_complete_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    Asleep(fleet, "end")
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.fault == ""
+    assert not outcome.all_as_wanted
+    assert "does not know that every host has it: run the same again" in outcome.hosts["three"]
+    assert "ended, but not every host is well" in last_line(outcome, capsys)
+    assert fleet.at() == [fleet.new] * 3
+
+
+def test_a_run_that_goes_well_is_complete_on_every_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.all_as_wanted
+    assert outcome.lost == ()
+    assert last_line(outcome, capsys).startswith("The deployment to staging succeeded")
+    for host in fleet.hosts:
+        (entry,) = host.site.confirmed()
+        assert (entry.path, entry.complete) == (fleet.new, True)
+        assert host.site.lease().deploy == ""
+
+
+def test_a_host_that_cannot_be_reached_is_not_asked_in_vain_to_end(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    two = fleet.hosts[1]
+    fleet.when = lambda host, order: (
+        two.cut.add("link") if (host, order) == ("two", "confirm") else None
+    )
+    outcome = fleet.deploy(fleet.new)
+    assert "it goes back by itself within 60 s" in outcome.hosts["two"]
+    assert two.orders[-1] == "status"
+    assert (fleet.at()[0], fleet.at()[2]) == (fleet.old, fleet.old)
+
+
+@pytest.mark.parametrize("order", ["switch", "confirm", "back"])
+def test_an_order_without_lease_does_not_wait_for_anothers_switch(
+    tmp_path: Path, order: str
+) -> None:
+    host = NearFleet(tmp_path).hosts[0]
+    mine = lease.take(host.site, Begin("mine", "alice@desk", 600.0))
+    is_anothers(host)
+    switching = host.agent.switching
+    given: dict[str, Callable[[], object]] = {
+        "switch": lambda: switching.switch(Switch(mine.fence, "mine", "x", 60.0, "alice@desk", "")),
+        "confirm": lambda: switching.confirm(Held(mine.fence, "mine")),
+        "back": lambda: switching.back(Back(mine.fence, "mine", "alice@desk", "")),
+    }
+    # Where it waits for that, what comes back is `busy`.
+    with host.site.activating(0.0), pytest.raises(RefusedError) as caught:
+        given[order]()
+    assert caught.value.code == "fence"
+
+
+def test_the_first_signal_takes_hosts_back_and_a_second_does_not_spoil_that() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+        commands._take_back_when_told_to_end()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        for number in numbers:
+            signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_an_interrupted_run_takes_every_host_back_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+
+    def interrupt(_host: str, order: str) -> None:
+        if order == "confirm":
+            raise KeyboardInterrupt
+
+    fleet.when = interrupt
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.fault == "interrupted"
+    assert fleet.at() == [fleet.old] * 3
+    line = last_line(outcome, capsys)
+    assert line == "Every host is back on the release that it ran before."
