@@ -13,7 +13,7 @@ from benchmarks.report import Section, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.calibration.runs import Line
+    from benchmarks.calibration.lines import Line
 
 _CONFIDENCE = 0.95
 

@@ -62,7 +62,8 @@ QUICK = Plan(
     kinds=("micro",),
 )  # fmt: skip
 _LONGEST_REASON = 400
-_TRIAL = Effort(0.05, http_arms.Effort(0.3, 0.0, 0.1))
+_TRIAL_MICRO_S = 0.05
+_TRIAL_LOAD_S = 0.3
 
 
 @dataclass(slots=True)
@@ -106,7 +107,7 @@ class Gate:
             notes=[] if cpu.is_exact() else ["CPU times are counted in hundredths of a second"],
         )
         with self._bench(say) as bench:
-            self._measure(replace(bench, effort=_TRIAL), [0], "trial")
+            self._measure(replace(bench, effort=_trial(bench.effort)), [0], "trial")
             judgement = self._looks(bench)
         return self.record, judgement
 
@@ -180,3 +181,9 @@ class Gate:
                 failed.append(Failure(name, role, " ".join(reason.split())[:_LONGEST_REASON]))
             self._open = [each for each in self._open if each != name]
         self.record = msgspec.structs.replace(self.record, new=sorted(set(new)), failures=failed)
+
+
+def _trial(effort: Effort) -> Effort:
+    """A trial's effort: no open loop, whose rate it finds."""
+    load = http_arms.Effort(min(_TRIAL_LOAD_S, 2 * effort.http.closed_s), 0, effort.http.warm_up_s)
+    return replace(effort, micro_s=min(_TRIAL_MICRO_S, effort.micro_s), http=load)

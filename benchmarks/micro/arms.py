@@ -52,6 +52,7 @@ class Process:
         environ: what it has in its environment.
         cpu: to keep to.
         result: file that pytest-benchmark writes.
+        bare: whether the work is timed without pytest.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Process:
     environ: Mapping[str, str]
     cpu: int | None
     result: Path
+    bare: bool = False
 
 
 def run(process: Process, names: Sequence[str], seconds: float) -> Found:
@@ -83,7 +85,10 @@ def run(process: Process, names: Sequence[str], seconds: float) -> Found:
 
 
 def argv(process: Process, names: Sequence[str], seconds: float) -> tuple[str, ...]:
-    """The command of pytest."""
+    """The command of pytest, or of what stands in its place."""
+    if process.bare:
+        module = "benchmarks.micro.bare"
+        return (str(process.python), "-m", module, str(process.result), str(seconds), *names)
     return (
         str(process.python), "-m", "pytest", "-c", f"{_FOLDER}/pytest.ini", "--rootdir", ".",
         "-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=no",

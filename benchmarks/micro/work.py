@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     Work = Callable[[], object]
 
+_ROUND_S = 0.001
+WARM_UP_ROUNDS = 3
+
 
 class WrongResultError(Exception):
     """The work gave something else than it should."""
@@ -31,6 +34,16 @@ class Piece:
     function: str
     about_s: float
 
+    @property
+    def repetitions(self) -> int:
+        """How many make a round.
+
+        The number is fixed beforehand and not found by measuring, so that both revisions do the
+        same work. Rounds are as short as can be read well: what disturbs a process comes in bursts,
+        and the shorter a round is, the more of them lie between two.
+        """
+        return max(1, round(_ROUND_S / self.about_s))
+
 
 PIECES = {
     "control": Piece("benchmarks.micro.control", "make", 180e-6),
@@ -43,6 +56,11 @@ PIECES = {
     "parse": Piece("benchmarks.micro.engine", "parse", 250e-6),
     "respond": Piece("benchmarks.micro.engine", "respond", 700e-6),
 }
+
+
+def rounds_of(seconds: float) -> int:
+    """How many rounds take about so much CPU time."""
+    return max(3, round(seconds / _ROUND_S))
 
 
 def make(name: str) -> Work:
