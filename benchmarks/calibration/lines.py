@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from benchmarks.calibration.injections import INJECTIONS
 from benchmarks.gate.rounds import Figures, Record, Round
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ def read(file: Path, *, must_be: bool = False) -> list[Line]:
             raise LinesError(
                 f"{file}, line {number} is no gate of a calibration: {error}; take the line out"
             ) from error
+        if (made.case.part == "injected" or made.case.injection) and (
+            made.case.injection not in INJECTIONS
+        ):
+            raise LinesError(
+                f"{file}, line {number}: there is no injection {made.case.injection!r}"
+            )
         if made.case in found:
             raise LinesError(f"{file}, line {number}: {made.case} stands there twice; keep one")
         found[made.case] = made

@@ -99,7 +99,7 @@ class Bench:
         for letter in draw.turns:
             arm = self.arms.of(letter)
             process = micro_arms.Process(
-                arm.root, arm.python, draw.environ, self.cpus.server,
+                arm.root, arm.python, {**draw.environ, **arm.environ}, self.cpus.server,
                 self.arms.scratch / f"micro-{letter}.json", self.effort.bare,
             )  # fmt: skip
             result = micro_arms.run(process, names, self.effort.micro_s)
@@ -119,7 +119,7 @@ class Bench:
                 arm=letter,
                 root=self.arms.of(letter).root,
                 python=self.arms.of(letter).python,
-                environ=draw.environ,
+                environ={**draw.environ, **self.arms.of(letter).environ},
                 redis=self.redis,
                 folder=self.arms.scratch / f"{kind}-{number}-{letter}",
                 control=control,

@@ -81,8 +81,10 @@ class Stack:
         """CPU time so far of the processes that serve one kind of request.
 
         Raises:
-            UnmeasuredError: one of them has ended.
+            UnmeasuredError: one of them has ended, or none serves that.
         """
+        if served not in self.serving:
+            raise UnmeasuredError(f"{self.arm} has no process of {served}")
         try:
             return spent_s(self.serving[served])
         except psutil.NoSuchProcess as error:
