@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SHORT = Plan(
     looks.FULL, Effort(0.05, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
 )
-_PILOT_ROUNDS = 2
+_PILOT_ROUNDS = 1
 _DIGITS = 4
 _LARGEST = 99.0
 _PAGES = {"http/health", "http/home"}
