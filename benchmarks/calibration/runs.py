@@ -41,27 +41,30 @@ if TYPE_CHECKING:
     from benchmarks.progress import Progress
 
 SHORT = Plan(
-    looks.FULL, Effort(0.05, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
+    looks.FULL, Effort(0.04, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
 )
 _PILOT_ROUNDS = 1
 _DIGITS = 4
 _LARGEST = 99.0
-_PAGES = {"http/health", "http/home"}
-_FEW = {"micro/json", "micro/calculator", "micro/dispatch"}
+_TURNS = (
+    {"micro/routing", "micro/rendering", "micro/parse", "micro/respond"},
+    {"http/home"},
+    {"micro/json", "micro/calculator", "micro/dispatch", "micro/pipelining"},
+    {"http/health"},
+    {"micro/routing", "micro/json", "micro/dispatch", "micro/respond"},
+    {"http/productionplan"},
+)
+"""What gates of a commit beside itself measure, in turns; each with the control of its kind."""
+_TURNS_BESIDE_LOAD = ({"micro/json", "micro/calculator", "micro/dispatch"}, {"http/home"})
+"""Likewise beside another load, which makes all of it slower."""
 
 
-def benchmarks_of(case: Case, declared: Declaration) -> set[str]:
-    """What a gate measures beside its controls.
-
-    Where nothing is injected, gates take turns: one has micro benchmarks, the next http. Those
-    beside another load have fewer, since they take longer.
-    """
+def benchmarks_of(case: Case) -> set[str]:
+    """What a gate measures beside its controls."""
     if case.injection:
         return INJECTIONS[case.injection].benchmarks
-    if case.number % 2:
-        return {"http/home"} if case.part == "busy" else _PAGES
-    every = {each.name for each in declared.of_kind("micro")}
-    return _FEW if case.part == "busy" else every
+    turns = _TURNS_BESIDE_LOAD if case.part == "busy" else _TURNS
+    return turns[case.number % len(turns)]
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class Runner:
         injection = INJECTIONS.get(case.injection)
         if injection:
             self._find_level(injection)
-        declared = self.arms.declared.only(only or benchmarks_of(case, self.arms.declared))
+        declared = self.arms.declared.only(only or benchmarks_of(case))
         with ExitStack() as stack:
             if injection:
                 stack.enter_context(injected(injection, self.arms.head.root, self._levels))
