@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
 from scipy import stats
 
 from benchmarks.calibration.injections import INJECTIONS
+from benchmarks.calibration.lines import record_of
+from benchmarks.gate import looks
+from benchmarks.gate.accepted import Accepted
+from benchmarks.gate.declaration import ours
+from benchmarks.gate.judging import judge
+from benchmarks.gate.verdicts import Verdict
 from benchmarks.report import Section, Table
 
 if TYPE_CHECKING:
@@ -35,6 +42,14 @@ def sections(lines: Sequence[Line]) -> list[Section]:
     ]
 
 
+def is_the_same_again(line: Line) -> bool:
+    """Whether the rounds that a line has give the verdict that it has."""
+    names = {metric.partition(" ")[0] for metric in line.figures}
+    found = judge(record_of(line), ours().only(names), Accepted(), looks.FULL)
+    red = [each.metric.name for each in found.of(Verdict.FAIL)]
+    return red == line.red and (bool(line.failures) or str(found.outcome) == line.outcome)
+
+
 def _quiet(lines: Iterable[Line], part: str, title: str) -> Section:
     found = [line for line in lines if line.case.part == part]
     rows = [("this gate", rate(sum(bool(line.red) for line in found), len(found)))]
@@ -44,19 +59,40 @@ def _quiet(lines: Iterable[Line], part: str, title: str) -> Section:
     ]
     tests = sum(line.self_tests for line in found)
     notes = [
-        f"{len(found)} whole gates with shortened arms.",
+        *_about(found),
         f"A revision beside itself: {rate(sum(line.moved for line in found), tests)}.",
         f"Invalid by controls: {rate(sum(bool(line.controls) for line in found), len(found))}.",
-        f"Smallest slowdown that could have been seen, the median: {_resolution(found)}.",
     ]
     false = [f"{line.case.number}: {', '.join(line.red)}" for line in found if line.red]
     notes += [f"False alarms: {'; '.join(false)}."] if false else []
-    return Section(part, title, notes, [Table(("rule", "gates called slower"), rows)], _data(found))
+    tables = [Table(("rule", "gates called slower"), rows), _resolutions(found)]
+    return Section(part, title, notes, tables, _data(found))
 
 
-def _resolution(lines: Sequence[Line]) -> str:
-    ratios = [ratio for line in lines for ratio in line.resolutions.values()]
-    return f"{median(ratios) - 1:.1%}" if ratios else "none"
+def _about(lines: Sequence[Line]) -> list[str]:
+    """How many gates there are, how they ended, and whether their verdicts can be given again."""
+    if not lines:
+        return ["No gates."]
+    outcomes = Counter(line.outcome for line in lines)
+    again = sum(is_the_same_again(line) for line in lines)
+    return [
+        (
+            f"{len(lines)} gates with shortened arms, {median(line.seconds for line in lines):.0f} "
+            f"s each (median); load of the machine {median(line.load for line in lines):.1f}."
+        ),
+        f"Outcomes: {', '.join(f'{n} {outcome}' for outcome, n in outcomes.most_common())}.",
+        f"Judged again from the rounds that are kept: {again} of {len(lines)} the same.",
+    ]
+
+
+def _resolutions(lines: Sequence[Line]) -> Table:
+    """The smallest slowdown that could have been seen, by metric."""
+    names = sorted({name for line in lines for name in line.resolutions})
+    rows = []
+    for name in names:
+        ratios = [line.resolutions[name] for line in lines if name in line.resolutions]
+        rows.append((name, str(len(ratios)), f"{median(ratios) - 1:.1%}", f"{max(ratios) - 1:.1%}"))
+    return Table(("metric", "gates", "smallest seen, median", "worst"), rows)
 
 
 def _injected(lines: Sequence[Line]) -> Section:
@@ -75,7 +111,10 @@ def _injected(lines: Sequence[Line]) -> Section:
             rate(sum(wrong), len(of)),
         ))  # fmt: skip
     columns = ("injected", "found, median", "detected", "others named")
-    notes = ["The size that was found is that of the metric which the injection is a share of."]
+    notes = [
+        *_about(lines),
+        "The size that was found is that of the metric which the injection is a share of.",
+    ]
     title = "Injected slowdowns"
     return Section("injected", title, notes, [Table(columns, rows)], _data(lines))
 
