@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.report import Section
 
 _TITLE = "How often the gate is wrong"
-_COMMITTED = Path(__file__).with_name("measured.jsonl")
+COMMITTED = Path(__file__).with_name("measured.jsonl")
 _OURS = Path(".state/benchmarks/calibration.jsonl")
 _PARTS = ("aa", "injected", "busy")
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -100,7 +100,7 @@ def command(  # noqa: PLR0913 - one for each option
     )
     with outcome.told(GateError, LinesError, UnmeasuredError, AppError):
         if only_summary:
-            kept = read(lines or _COMMITTED, must_be=True)
+            kept = read(lines or COMMITTED, must_be=True)
         else:
             kept = _run(wanted, lines or _OURS, _cpus(lanes), only)
         report = Report(_TITLE, describe(("scipy", "pytest-benchmark", "tornado")), _summed(kept))

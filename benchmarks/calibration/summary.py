@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.calibration.lines import Line
+    from benchmarks.gate.verdicts import Judgement
 
 _CONFIDENCE = 0.95
 
@@ -42,10 +43,14 @@ def sections(lines: Sequence[Line]) -> list[Section]:
     ]
 
 
-def is_the_same_again(line: Line) -> bool:
-    """Whether the rounds that a line has give the verdict that it has."""
+def again(line: Line) -> Judgement:
+    """What the gate's rules say of the rounds that a line has."""
     names = {metric.partition(" ")[0] for metric in line.figures}
-    found = judge(record_of(line), ours().only(names), Accepted(), looks.FULL)
+    return judge(record_of(line), ours().only(names), Accepted(), looks.FULL)
+
+
+def is_the_same_again(line: Line, found: Judgement) -> bool:
+    """Whether that is the verdict that the line has."""
     red = [each.metric.name for each in found.of(Verdict.FAIL)]
     return red == line.red and (bool(line.failures) or str(found.outcome) == line.outcome)
 
@@ -74,15 +79,21 @@ def _about(lines: Sequence[Line]) -> list[str]:
     if not lines:
         return ["No gates."]
     outcomes = Counter(line.outcome for line in lines)
-    again = sum(is_the_same_again(line) for line in lines)
+    judged = [again(line) for line in lines]
+    same = sum(is_the_same_again(line, found) for line, found in zip(lines, judged, strict=True))
+    verdicts = Counter(str(f.verdict) for of in judged for f in of.findings if f.metric.primary)
     return [
         (
             f"{len(lines)} gates with shortened arms, {median(line.seconds for line in lines):.0f} "
             f"s each (median); load of the machine {median(line.load for line in lines):.1f}."
         ),
-        f"Outcomes: {', '.join(f'{n} {outcome}' for outcome, n in outcomes.most_common())}.",
-        f"Judged again from the rounds that are kept: {again} of {len(lines)} the same.",
+        f"Gates: {_counted(outcomes)}. Metrics in them: {_counted(verdicts)}.",
+        f"Judged again from the rounds that are kept: {same} of {len(lines)} the same.",
     ]
+
+
+def _counted(of: Counter[str]) -> str:
+    return ", ".join(f"{n} {what}" for what, n in of.most_common())
 
 
 def _resolutions(lines: Sequence[Line]) -> Table:

@@ -10,13 +10,14 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.calibration import command as command_module
 from benchmarks.calibration import lanes, lines, rules, summary
 from benchmarks.calibration.busy import busy
 from benchmarks.calibration.command import command
 from benchmarks.calibration.injections import INJECTIONS, inject, injected
 from benchmarks.calibration.lines import Case, Line, LinesError
 from benchmarks.calibration.runs import benchmarks_of
-from benchmarks.calibration.summary import rate
+from benchmarks.calibration.summary import again, is_the_same_again, rate
 from benchmarks.gate import declaration
 from benchmarks.gate.rounds import Figures
 from tests.gate_records import DECLARED, record
@@ -142,8 +143,8 @@ def test_fault_of_a_file_is_named(content: bytes | None, fault: str, tmp_path: P
 
 def test_gates_take_turns_until_every_micro_benchmark_was_there() -> None:
     ours = declaration.ours()
-    of = [benchmarks_of(Case("aa", "", number)) for number in range(12)]
-    assert of[0] == of[6]
+    of = [benchmarks_of(Case("aa", "", number)) for number in range(18)]
+    assert of[0] == of[9]
     assert all(names <= ours.names() for names in of)
     products = {each.name for each in ours.of_kind("micro") if not each.control}
     assert products <= set().union(*of)
@@ -192,3 +193,15 @@ def test_summary_counts_what_was_called_slower() -> None:
     assert any("False alarms: 58: micro/json cpu." in note for note in quiet.notes)
     (row,) = slowed.tables[0].rows
     assert row[2:] == (rate(2, 2), rate(1, 2))
+
+
+def test_verdicts_that_are_committed_follow_from_their_rounds() -> None:
+    """Of every fifth line; `./run bench calibrate --summary` does all, which takes longer."""
+    kept = lines.read(command_module.COMMITTED, must_be=True)[::5]
+    differing = [str(each.case) for each in kept if not is_the_same_again(each, again(each))]
+    assert differing == []
+
+
+def test_verdict_that_does_not_follow_from_its_rounds_is_noticed() -> None:
+    made = line(red=["micro/json cpu"], outcome="FAIL")
+    assert not is_the_same_again(made, again(made))
