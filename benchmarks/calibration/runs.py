@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from benchmarks.progress import Progress
 
 SHORT = Plan(
-    looks.FULL, Effort(0.04, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
+    looks.FULL, Effort(0.06, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
 )
 _PILOT_ROUNDS = 1
 _DIGITS = 4

@@ -7,12 +7,8 @@ which takes as long as half of the benchmarks, and the gate says it once for all
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,10 +34,8 @@ def seconds(request: pytest.FixtureRequest) -> float:
     return float(request.config.getoption("--seconds"))
 
 
-@pytest.fixture(autouse=True)
-def _settled() -> Iterator[None]:
+@pytest.fixture
+def _settled() -> None:
     """Take what is loaded out of the collector's sight, as the service does before it forks."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()

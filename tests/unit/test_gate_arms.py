@@ -238,11 +238,11 @@ def test_work_can_be_repeated(name: str) -> None:
 
 
 def test_result_of_pytest_benchmark_is_read(tmp_path: Path) -> None:
-    stats = {"min": 1.0, "mean": 2.0, "median": 1.5}
-    written = {"benchmarks": [{"params": {"name": "json"}, "stats": stats}]}
+    sweeps = ({"min": 1.5, "mean": 1.9}, {"min": 1.0, "mean": 2.1})
+    written = {"benchmarks": [{"params": {"name": "json"}, "stats": stats} for stats in sweeps]}
     result = tmp_path / "result.json"
     result.write_bytes(msgspec.json.encode(written))
-    said = "FAILED benchmarks/micro/bench_micro.py::bench[parse] - ImportError: no name\n1 failed"
+    said = "FAILED benchmarks/micro/bench_micro.py::bench[0-parse] - ImportError: no name\n1 failed"
     found = micro_arms.read(result, ["json", "parse", "respond"], said)
     assert (found.least_s, found.means_s) == ({"json": 1.0}, {"json": 2.0})
     assert found.failures["parse"] == "ImportError: no name"
