@@ -19,6 +19,9 @@ from benchmarks.micro.work import PIECES, SWEEPS, WARM_UP_ROUNDS, make, rounds_o
 if TYPE_CHECKING:
     from benchmarks.micro.work import Work
 
+_PAUSE_S = 0.06
+"""Between sweeps: few and short benchmarks have to be spread over as long a time as many."""
+
 
 def main() -> None:
     """Measure, and say what failed as pytest does."""
@@ -33,7 +36,8 @@ def main() -> None:
             said = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"FAILED bare[{name}] - {said}")
     times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(SWEEPS):
+    for sweep in range(SWEEPS):
+        time.sleep(_PAUSE_S if sweep else 0)
         for name, work in works.items():
             times[name] += _timed(work, PIECES[name].repetitions, rounds_of(seconds))
     found = [

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _ROUND_S = 0.001
 WARM_UP_ROUNDS = 2
-SWEEPS = 4
-"""How often a process comes back to each piece. What slows a machine by half for a moment often
-lasts as long as all rounds of one piece, and seldom from one sweep to the last."""
+SWEEPS = 5
+"""How often a process comes back to each piece. What slows a CPU by half for a moment, up to some
+tenths of a second, often outlasts all rounds of one piece, and seldom the time of all sweeps."""
 
 
 class WrongResultError(Exception):
