@@ -67,7 +67,7 @@ class Plan:
         }
 
 
-FULL = Plan(looks.FULL, Effort(0.2, http_arms.Effort(0.35, 0.35, 0.1)), 13.5 * 60)
+FULL = Plan(looks.FULL, Effort(0.15, http_arms.Effort(0.3, 0.3, 0.1)), 13.5 * 60)
 QUICK = Plan(
     looks.QUICK, Effort(0.1, http_arms.Effort(0.2, 0.2, 0.05), alone=True), 2.8 * 60, quick=True,
     http=frozenset({"http/home"}),
