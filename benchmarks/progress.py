@@ -78,7 +78,7 @@ class Progress:
             if self._clock() - said >= _LINE_S:
                 said = self._clock()
                 left_s = (said - begun) / done * (total - done)
-                self._say(f"{what}, {_minutes(left_s)} left: {done:,} of {total:,}")
+                self._say(f"{what}, {minutes(left_s)} left: {done:,} of {total:,}")
 
         return step
 
@@ -86,5 +86,6 @@ class Progress:
         self._console.print(Text(f"bench: {text}"))
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """A time for people."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

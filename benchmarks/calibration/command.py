@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import signal
+import time
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from rich.console import Console
 
 from benchmarks import outcome
+from benchmarks.progress import minutes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from benchmarks.calibration.runs import Case, Line
+    from benchmarks.calibration.lines import Case, Line
     from benchmarks.report import Section
 
 _TITLE = "How often the gate is wrong"
+COMMITTED = Path(__file__).with_name("measured.jsonl")
+_OURS = Path(".state/benchmarks/calibration.jsonl")
 _PARTS = ("aa", "injected", "busy")
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -42,8 +45,13 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     "--only", multiple=True, metavar="BENCHMARK", help="Measure this one where none is injected."
 )
 @click.option(
-    "--lines", default=Path(".state/benchmarks/calibration.jsonl"), show_default=True, type=_FILE,
-    help="One line for each gate; what stands there already is not run again.",
+    "--lanes", default=1, show_default=True, type=click.IntRange(1),
+    help="Gates side by side; with several, each has one CPU.",
+)  # fmt: skip
+@click.option(
+    "--lines", type=_FILE,
+    help="One line for each gate; what stands there already is not run again.  [default: "
+    ".state/benchmarks/calibration.jsonl, or with --summary what is committed]",
 )  # fmt: skip
 @click.option("--summary", "only_summary", is_flag=True, help="Run nothing, sum the lines up.")
 @click.option("--json", "json_file", type=_FILE, help="Write the rates to this file.")
@@ -56,7 +64,8 @@ def command(  # noqa: PLR0913 - one for each option
     busy_runs: int,
     injections: tuple[str, ...],
     only: tuple[str, ...],
-    lines: Path,
+    lanes: int,
+    lines: Path | None,
     only_summary: bool,
     json_file: Path | None,
     markdown_file: Path | None,
@@ -68,11 +77,12 @@ def command(  # noqa: PLR0913 - one for each option
       injected  slowdowns of 5, 10 and 20 %: a loop, a round trip to Redis, a sleep
       busy      as aa, while another load keeps one CPU busy
 
-    Arms are shortened; a gate takes three to six minutes, so all of it takes many hours. It can be
-    interrupted at any time: each gate is kept as soon as it ends.
+    Arms are shortened: a gate takes about a minute, all of it some hours. It can be interrupted at
+    any time: each gate is kept as soon as it ends.
     """  # noqa: D301 - \\b is how click is told to leave the lines as they are
     from app.errors import AppError
     from benchmarks.calibration.injections import INJECTIONS
+    from benchmarks.calibration.lines import LinesError, read
     from benchmarks.gate.arms import GateError
     from benchmarks.machine import describe
     from benchmarks.peers.session import UnmeasuredError
@@ -88,8 +98,11 @@ def command(  # noqa: PLR0913 - one for each option
         parts or _PARTS,
         injections or tuple(INJECTIONS),
     )
-    with outcome.told(GateError, UnmeasuredError, AppError):
-        kept = _read(lines) if only_summary else _run(wanted, lines, set(only))
+    with outcome.told(GateError, LinesError, UnmeasuredError, AppError):
+        if only_summary:
+            kept = read(lines or COMMITTED, must_be=True)
+        else:
+            kept = _run(wanted, lines or _OURS, _cpus(lanes), only)
         report = Report(_TITLE, describe(("scipy", "pytest-benchmark", "tornado")), _summed(kept))
     out = outcome.console()
     show_heading(_TITLE, report.machine, out)
@@ -98,9 +111,18 @@ def command(  # noqa: PLR0913 - one for each option
     outcome.end(report, json_file, markdown_file)
 
 
+def _cpus(lanes: int) -> list[int | None]:
+    from benchmarks.calibration.lanes import cpus_of
+
+    try:
+        return cpus_of(lanes)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def _wanted(counts: dict[str, int], parts: Sequence[str], injections: Sequence[str]) -> list[Case]:
     """Every case, the parts in turns, so that an early end leaves something of each."""
-    from benchmarks.calibration.runs import Case
+    from benchmarks.calibration.lines import Case
 
     by_part: list[list[Case]] = []
     if "aa" in parts:
@@ -115,38 +137,36 @@ def _wanted(counts: dict[str, int], parts: Sequence[str], injections: Sequence[s
     return [case for turn in zip_longest(*by_part) for case in turn if case is not None]
 
 
-def _run(wanted: Sequence[Case], file: Path, only: set[str]) -> list[Line]:
-    import msgspec
+def _run(
+    wanted: Sequence[Case], file: Path, cpus: Sequence[int | None], only: tuple[str, ...]
+) -> list[Line]:
+    """Run what the file lacks, and say after each gate what it found and how long the rest takes.
 
-    from benchmarks.calibration.runs import run
-    from benchmarks.progress import Progress
+    The commit is that of now: what is committed meanwhile is not measured.
+    """
+    from benchmarks.calibration import lanes, lines
+    from benchmarks.gate.arms import resolve
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    kept = _read(file)
-    left = [case for case in wanted if case not in {line.case for line in kept}]
-    progress = Progress(Console(stderr=True))
-    for number, case in enumerate(left, 1):
-        what = f"{case.part} {case.injection}".strip()
-        _say(f"gate {number} of {len(left)}: {what}, run {case.number + 1}")
-        line = run(case, only, progress, _say)
-        with file.open("ab") as out:
-            out.write(msgspec.json.encode(line) + b"\n")
+    kept = lines.read(file)
+    before = {line.case for line in kept}
+    left = [case for case in wanted if case not in before]
+    begun = time.monotonic()
+
+    def keep(line: Line) -> None:
+        lines.append(file, line)
         kept.append(line)
-        _say(f"{line.outcome} after {line.rounds} rounds; slower: {', '.join(line.red) or 'none'}")
+        done = len(kept) - len(before)
+        left_s = (time.monotonic() - begun) / done * (len(left) - done)
+        slower = f"; slower: {', '.join(line.red)}" if line.red else ""
+        _say(
+            f"{done} of {len(left)}, {minutes(left_s)} left: {line.case}, {line.outcome} after "
+            f"{line.rounds} rounds and {line.seconds:.0f} s{slower}"
+        )
+
+    _say(f"{len(left)} gates to run, {len(before)} are there; lanes: {len(cpus)}")
+    lanes.run(left, (resolve("HEAD"), *only), cpus, keep)
     return kept
-
-
-def _read(file: Path) -> list[Line]:
-    import msgspec
-
-    from benchmarks.calibration.runs import Line
-
-    if not file.exists():
-        return []
-    try:
-        return [msgspec.json.decode(line, type=Line) for line in file.read_bytes().splitlines()]
-    except msgspec.MsgspecError as error:
-        raise click.UsageError(f"{file} has a line that is no gate: {error}") from error
 
 
 def _summed(lines: list[Line]) -> list[Section]:

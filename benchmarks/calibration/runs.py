@@ -1,21 +1,29 @@
-"""One whole gate with shortened arms, and the line that is kept of it."""
+"""One whole gate with shortened arms, and the line that is kept of it.
+
+The statistics, the looks and the verdicts are the gate's own. Shortened are its arms: each process
+measures for less time, micro benchmarks are timed without pytest, and an arm of http is one worker
+without the rest of the stack. The checkouts are made once and serve every gate.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.calibration import rules
 from benchmarks.calibration.busy import busy
-from benchmarks.calibration.injections import INJECTIONS, inject
+from benchmarks.calibration.injections import INJECTIONS, Injection, injected
+from benchmarks.calibration.lines import Line, scaled
 from benchmarks.gate import looks
 from benchmarks.gate.accepted import Accepted
-from benchmarks.gate.arms import prepared
 from benchmarks.gate.measuring import Effort
 from benchmarks.gate.session import Gate, Plan
 from benchmarks.gate.verdicts import Verdict
@@ -23,100 +31,102 @@ from benchmarks.http import arms as http_arms
 from benchmarks.peers.session import Cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from benchmarks.calibration.lines import Case
+    from benchmarks.gate.arms import Arms
     from benchmarks.gate.declaration import Declaration
     from benchmarks.gate.rounds import Record
     from benchmarks.gate.verdicts import Judgement
     from benchmarks.progress import Progress
 
-Part = Literal["aa", "injected", "busy"]
-SHORT = Plan(looks.FULL, Effort(0.05, http_arms.Effort(0.15, 0.15, 0.05)), 3600.0)
-_PILOT = Plan((looks.Look(2, 1.0),), SHORT.effort, 3600.0)
+SHORT = Plan(
+    looks.FULL, Effort(0.06, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
+)
+_PILOT_ROUNDS = 1
 _DIGITS = 4
 _LARGEST = 99.0
+_TURNS = (
+    {"micro/routing", "micro/rendering", "micro/parse", "micro/respond"},
+    {"http/home"},
+    {"micro/json", "micro/calculator", "micro/dispatch"},
+    {"micro/json", "micro/calculator", "micro/pipelining"},
+    {"http/health"},
+    {"micro/json", "micro/calculator", "micro/dispatch"},
+    {"micro/routing", "micro/rendering", "micro/parse", "micro/respond"},
+    {"http/productionplan"},
+    {"micro/json", "micro/calculator", "micro/dispatch"},
+)
+"""What gates of a commit beside itself measure, in turns; each with the control of its kind."""
+_TURNS_BESIDE_LOAD = ({"micro/json", "micro/calculator", "micro/dispatch"}, {"http/home"})
+"""Likewise beside another load, which makes all of it slower."""
 
 
-class Case(msgspec.Struct, frozen=True):
-    """What is to be run.
+def benchmarks_of(case: Case) -> set[str]:
+    """What a gate measures beside its controls."""
+    if case.injection:
+        return INJECTIONS[case.injection].benchmarks
+    turns = _TURNS_BESIDE_LOAD if case.part == "busy" else _TURNS
+    return turns[case.number % len(turns)]
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs one gate after the other on the same two checkouts.
 
     Attributes:
-        part: "aa" and "busy" compare a commit with itself.
-        injection: name of the slowdown; empty for none.
-        number: of the run within its part and injection, which decides its seed.
-    """
-
-    part: Part
-    injection: str
-    number: int
-
-
-class Line(msgspec.Struct, frozen=True):
-    """What is kept of a run.
-
-    Attributes:
-        case: what was run.
-        commit: that was compared with itself.
-        outcome: of the gate.
-        rounds: how many it took.
-        seconds: likewise.
-        red: metrics that were called slower.
-        open: how many primary metrics were left undecided or in quarantine.
-        resolutions: by metric: the smallest ratio that could have been seen.
-        estimates: by metric: the ratio that was found.
-        others: by rule: the metrics that it would have called slower.
-        controls: controls that moved.
-        moved: how many of `self_tests` comparisons of a revision with itself found a difference.
-        figures: by metric: A1, A2, B1, B2 of each round, to four digits.
-    """
-
-    case: Case
-    commit: str
-    outcome: str
-    rounds: int
-    seconds: float
-    red: list[str]
-    open: int
-    resolutions: dict[str, float]
-    estimates: dict[str, float]
-    others: dict[str, list[str]]
-    controls: list[str]
-    moved: int
-    self_tests: int
-    figures: dict[str, list[tuple[float, float, float, float]]]
-
-
-def run(
-    case: Case, only: set[str], progress: Progress, say: Callable[[str], None], plan: Plan = SHORT
-) -> Line:
-    """Run one gate.
-
-    Args:
-        case: what to run.
-        only: benchmarks that are measured where nothing is injected; all where it is empty.
-        progress: of the measurement.
-        say: told of what takes long.
+        arms: of one commit, twice.
         plan: how much is measured.
-
-    Raises:
-        GateError: the checkouts cannot be made.
-        UnmeasuredError: something does not start.
+        say: told of what takes long.
     """
-    begun = time.monotonic()
-    with ExitStack() as stack:
-        arms = stack.enter_context(prepared("HEAD", "HEAD", say))
-        injection = INJECTIONS[case.injection] if case.injection else None
-        names = injection.benchmarks if injection else only or arms.declared.names()
-        declared = arms.declared.only(names)
-        seed = _seed(case)
+
+    arms: Arms
+    progress: Progress
+    say: Callable[[str], None]
+    plan: Plan = SHORT
+    _levels: dict[str, float] = field(default_factory=dict)
+
+    def run(self, case: Case, only: set[str] | None = None) -> Line:
+        """Run one gate.
+
+        Args:
+            case: what to run.
+            only: benchmarks that are measured; those of the case where there are none.
+
+        Raises:
+            UnmeasuredError: something does not start.
+        """
+        begun = time.monotonic()
+        injection = INJECTIONS.get(case.injection)
         if injection:
-            pilot = arms.declared.only({injection.of.partition(" ")[0]})
-            record, _ = Gate(arms, _PILOT, pilot, Accepted(), seed, progress).run(say)
-            inject(injection, arms.head.root, _levels(record))
-        if case.part == "busy":
-            stack.enter_context(busy(Cpus.of_this_machine().server))
-        record, judgement = Gate(arms, plan, declared, Accepted(), seed, progress).run(say)
-    return _line(case, record, judgement, declared, time.monotonic() - begun)
+            self._find_level(injection)
+        declared = self.arms.declared.only(only or benchmarks_of(case))
+        with ExitStack() as stack:
+            if injection:
+                stack.enter_context(injected(injection, self.arms.head.root, self._levels))
+            if case.part == "busy":
+                stack.enter_context(busy(Cpus.of_this_machine().server))
+            record, judgement = self._gate(self.plan, declared, _seed(case))
+        return _line(case, record, judgement, declared, time.monotonic() - begun)
+
+    def _gate(self, plan: Plan, declared: Declaration, seed: int) -> tuple[Record, Judgement]:
+        with _scratch(self.arms) as arms:
+            return Gate(arms, plan, declared, Accepted(), seed, self.progress).run(self.say)
+
+    def _find_level(self, injection: Injection) -> None:
+        """Measure what an injection is a share of, once: a ratio to a loop holds all day."""
+        if injection.share and injection.of not in self._levels:
+            pilot = replace(self.plan, looks=(looks.Look(_PILOT_ROUNDS, 1.0),))
+            declared = self.arms.declared.only({injection.of.partition(" ")[0]})
+            record, _ = self._gate(pilot, declared, 0)
+            self._levels.update(_levels(record))
+
+
+@contextmanager
+def _scratch(arms: Arms) -> Iterator[Arms]:
+    """A fresh folder for the sockets and logs of one gate."""
+    with TemporaryDirectory(prefix="gate-", dir=arms.scratch) as folder:
+        yield replace(arms, scratch=Path(folder))
 
 
 def _seed(case: Case) -> int:
@@ -140,28 +150,33 @@ def _line(
     case: Case, record: Record, judgement: Judgement, declared: Declaration, seconds: float
 ) -> Line:
     primary = [each for each in judgement.findings if each.metric.primary]
-    names = sorted({name for each in record.rounds for name in each.figures})
     return Line(
         case=case,
         commit=record.base,
+        at=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        cpus=len(os.sched_getaffinity(0)),
+        load=round(os.getloadavg()[0], 1),
         outcome=str(judgement.outcome),
         rounds=len(record.rounds),
         seconds=round(seconds, 1),
         red=[each.metric.name for each in judgement.of(Verdict.FAIL)],
         open=sum(each.verdict in {Verdict.INCONCLUSIVE, Verdict.QUARANTINED} for each in primary),
         resolutions={each.metric.name: _ratio(each.resolution) for each in primary},
-        estimates={each.metric.name: _ratio(each.estimate) for each in judgement.findings},
+        estimates={
+            each.metric.name: _ratio(each.estimate) for each in judgement.findings if each.rounds
+        },
         others=rules.red(record, declared.metrics()),
         controls=[each.metric.name for each in judgement.controls],
         moved=len(judgement.moved),
         self_tests=judgement.self_tests,
+        failures=judgement.errors,
         figures={
-            name: [
-                _short(rules.values(each.figures[name]))
-                for each in record.rounds
-                if name in each.figures
-            ]
-            for name in names
+            name: scaled(each.figures[name] for each in record.rounds if name in each.figures)
+            for name in sorted({name for each in record.rounds for name in each.figures})
+        },
+        means={
+            name: scaled(each.means[name] for each in record.rounds[:1])
+            for name in sorted(record.rounds[0].means if record.rounds else ())
         },
     )
 
@@ -169,8 +184,3 @@ def _line(
 def _ratio(difference: float) -> float:
     """A ratio to four digits; infinity, which JSON does not carry, is a large one."""
     return round(min(_LARGEST, math.exp(min(difference, _LARGEST))), _DIGITS)
-
-
-def _short(of: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    a1, a2, b1, b2 = (float(f"{value:.{_DIGITS}g}") for value in of)
-    return a1, a2, b1, b2

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
 from scipy import stats
 
 from benchmarks.calibration.injections import INJECTIONS
+from benchmarks.calibration.lines import record_of
+from benchmarks.gate import looks
+from benchmarks.gate.accepted import Accepted
+from benchmarks.gate.declaration import ours
+from benchmarks.gate.judging import judge
+from benchmarks.gate.verdicts import Verdict
 from benchmarks.report import Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.calibration.runs import Line
+    from benchmarks.calibration.lines import Line
+    from benchmarks.gate.verdicts import Judgement
 
 _CONFIDENCE = 0.95
 
@@ -35,6 +43,18 @@ def sections(lines: Sequence[Line]) -> list[Section]:
     ]
 
 
+def again(line: Line) -> Judgement:
+    """What the gate's rules say of the rounds that a line has."""
+    names = {metric.partition(" ")[0] for metric in line.figures}
+    return judge(record_of(line), ours().only(names), Accepted(), looks.FULL)
+
+
+def is_the_same_again(line: Line, found: Judgement) -> bool:
+    """Whether that is the verdict that the line has."""
+    red = [each.metric.name for each in found.of(Verdict.FAIL)]
+    return red == line.red and (bool(line.failures) or str(found.outcome) == line.outcome)
+
+
 def _quiet(lines: Iterable[Line], part: str, title: str) -> Section:
     found = [line for line in lines if line.case.part == part]
     rows = [("this gate", rate(sum(bool(line.red) for line in found), len(found)))]
@@ -44,19 +64,46 @@ def _quiet(lines: Iterable[Line], part: str, title: str) -> Section:
     ]
     tests = sum(line.self_tests for line in found)
     notes = [
-        f"{len(found)} whole gates with shortened arms.",
+        *_about(found),
         f"A revision beside itself: {rate(sum(line.moved for line in found), tests)}.",
         f"Invalid by controls: {rate(sum(bool(line.controls) for line in found), len(found))}.",
-        f"Smallest slowdown that could have been seen, the median: {_resolution(found)}.",
     ]
     false = [f"{line.case.number}: {', '.join(line.red)}" for line in found if line.red]
     notes += [f"False alarms: {'; '.join(false)}."] if false else []
-    return Section(part, title, notes, [Table(("rule", "gates called slower"), rows)], _data(found))
+    tables = [Table(("rule", "gates called slower"), rows), _resolutions(found)]
+    return Section(part, title, notes, tables, _data(found))
 
 
-def _resolution(lines: Sequence[Line]) -> str:
-    ratios = [ratio for line in lines for ratio in line.resolutions.values()]
-    return f"{median(ratios) - 1:.1%}" if ratios else "none"
+def _about(lines: Sequence[Line]) -> list[str]:
+    """How many gates there are, how they ended, and whether their verdicts can be given again."""
+    if not lines:
+        return ["No gates."]
+    outcomes = Counter(line.outcome for line in lines)
+    judged = [again(line) for line in lines]
+    same = sum(is_the_same_again(line, found) for line, found in zip(lines, judged, strict=True))
+    verdicts = Counter(str(f.verdict) for of in judged for f in of.findings if f.metric.primary)
+    return [
+        (
+            f"{len(lines)} gates with shortened arms, {median(line.seconds for line in lines):.0f} "
+            f"s each (median); load of the machine {median(line.load for line in lines):.1f}."
+        ),
+        f"Gates: {_counted(outcomes)}. Metrics in them: {_counted(verdicts)}.",
+        f"Judged again from the rounds that are kept: {same} of {len(lines)} the same.",
+    ]
+
+
+def _counted(of: Counter[str]) -> str:
+    return ", ".join(f"{n} {what}" for what, n in of.most_common())
+
+
+def _resolutions(lines: Sequence[Line]) -> Table:
+    """The smallest slowdown that could have been seen, by metric."""
+    names = sorted({name for line in lines for name in line.resolutions})
+    rows = []
+    for name in names:
+        ratios = [line.resolutions[name] for line in lines if name in line.resolutions]
+        rows.append((name, str(len(ratios)), f"{median(ratios) - 1:.1%}", f"{max(ratios) - 1:.1%}"))
+    return Table(("metric", "gates", "smallest seen, median", "worst"), rows)
 
 
 def _injected(lines: Sequence[Line]) -> Section:
@@ -75,7 +122,10 @@ def _injected(lines: Sequence[Line]) -> Section:
             rate(sum(wrong), len(of)),
         ))  # fmt: skip
     columns = ("injected", "found, median", "detected", "others named")
-    notes = ["The size that was found is that of the metric which the injection is a share of."]
+    notes = [
+        *_about(lines),
+        "The size that was found is that of the metric which the injection is a share of.",
+    ]
     title = "Injected slowdowns"
     return Section("injected", title, notes, [Table(columns, rows)], _data(lines))
 

@@ -9,6 +9,7 @@ The way of a gate::
       session        measures rounds, looks at them, measures more where that was planned
         schedule     the order, hash seed and padding of each round
         arms         checkouts of both revisions, with one benchmark source
+        closures     a revision's environment, where Nix makes it
         measuring    one round: benchmarks.micro and benchmarks.http, and what failed
       judging        recorded rounds -> a verdict for each metric; a pure function
         signed_rank  the exact test, the estimate and its limits

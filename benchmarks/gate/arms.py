@@ -3,12 +3,14 @@
 Both are `git worktree`s with names of equal length, and are taken away at the end. The base's own
 `benchmarks/` and test data make place for the head's, so that both do the same work; where the
 head's benchmark cannot run on the base, that benchmark is named as failed. A base whose lock
-differs gets an environment of its own, made by its own `./run`.
+differs gets an environment of its own, made by its own `./run`, or by Nix where Nix made ours.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.gate import declaration
+from benchmarks.gate import closures, declaration
 from benchmarks.gate.git import GitError, git
 from benchmarks.machine import ROOT
 
@@ -46,12 +48,19 @@ class Arm:
         commit: full SHA-1.
         root: its checkout.
         python: interpreter of the environment that has what it requires.
+        search_path: folders of its Nginx, as in PATH; empty for those of this process.
     """
 
     role: Literal["base", "head"]
     commit: str
     root: Path
     python: Path
+    search_path: str = ""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What its processes have in their environment because of its revision."""
+        return {"PATH": self.search_path} if self.search_path else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +109,8 @@ def prepared(base: str, head: str, say: Callable[[str], None], root: Path = ROOT
             scratch = Path(folder) / "scratch"
             scratch.mkdir()
             yield Arms(
-                Arm("base", commits["base"], trees["base"], _python(trees["base"], root, say)),
-                Arm("head", commits["head"], trees["head"], _python(trees["head"], root, say)),
+                Arm("base", commits["base"], trees["base"], *_made(trees["base"], root, say)),
+                Arm("head", commits["head"], trees["head"], *_made(trees["head"], root, say)),
                 declared,
                 base_names,
                 scratch,
@@ -155,11 +164,29 @@ def _declared_by(tree: Path) -> set[str]:
         return set()
 
 
-def _python(tree: Path, root: Path, say: Callable[[str], None]) -> Path:
-    """An interpreter with what a checkout requires."""
+def _made(tree: Path, root: Path, say: Callable[[str], None]) -> tuple[Path, str]:
+    """An interpreter with what a checkout requires, and where its programs are."""
+    ours = Path(sys.executable)
+    if closures.are_used(ours):
+        if closures.are_equal(tree, root):
+            return ours, ""
+        say(f"the Nix files of {tree.name} differ; building its closure")
+        try:
+            found = closures.build(_nix(), tree)
+        except closures.ClosureError as error:
+            raise GateError(f"no closure could be built for {tree.name}: {error}") from error
+        return Path(found.python), found.search_path
     if all(_same(tree / name, root / name) for name in _LOCKS):
-        return Path(sys.executable)
+        return ours, ""
     say(f"the lock of {tree.name} differs; making an environment for it")
+    return _environment(tree), ""
+
+
+def _nix() -> tuple[str, ...]:
+    return tuple(shlex.split(os.environ.get("WINDLASS_NIX", "nix")))
+
+
+def _environment(tree: Path) -> Path:
     command = (str(tree / "run"), "python", "-V")
     try:
         subprocess.run(

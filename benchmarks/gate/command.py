@@ -35,7 +35,9 @@ _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option("--base", help="The commit to compare with, by any name of it.")
 @click.option("--head", default="HEAD", show_default=True, help="The commit that is judged.")
-@click.option("--quick", is_flag=True, help="Three minutes, the micro benchmarks only.")
+@click.option(
+    "--quick", is_flag=True, help="Three minutes: the micro benchmarks, and / of one worker."
+)
 @click.option(
     "--only", multiple=True, metavar="BENCHMARK",
     help="Measure this one and the controls; may be given several times.  [default: all]",
@@ -104,12 +106,16 @@ def command(  # noqa: PLR0913 - one for each option
 
 
 def _measured(arms: Arms, *, quick: bool, only: set[str], seed: int) -> Report:
+    from dataclasses import replace
+
     from benchmarks.gate import session
     from benchmarks.gate.report import Report
     from benchmarks.machine import describe
     from benchmarks.progress import Progress
 
     plan = session.QUICK if quick else session.FULL
+    if only:  # what is asked for by name is measured in a whole stack
+        plan = replace(plan, effort=replace(plan.effort, alone=False))
     declared = _chosen(arms, plan, only)
     accepted = _accepted(arms)
     machine = describe(_PACKAGES)
@@ -126,9 +132,8 @@ def _measured(arms: Arms, *, quick: bool, only: set[str], seed: int) -> Report:
 
 
 def _chosen(arms: Arms, plan: Plan, only: set[str]) -> Declaration:
-    usual = {each.name for kind in plan.kinds for each in arms.declared.of_kind(kind)}
     try:
-        return arms.declared.only(only or usual)
+        return arms.declared.only(only or plan.usual(arms.declared))
     except LookupError as error:
         raise click.UsageError(str(error)) from error
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.gate.arms import Arm, Arms
 
 _REPETITIONS = 10
-_TIMEOUT_S = 240.0
+_TIMEOUT_S = 75.0
 _MARK = "getppid"
 _TOTALS = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 

@@ -30,10 +30,14 @@ class Effort:
     Attributes:
         micro_s: CPU seconds of each micro benchmark in each arm, about.
         http: how long the loads last.
+        bare: whether micro benchmarks are timed without pytest.
+        alone: whether an arm of http is one worker without the rest of the stack.
     """
 
     micro_s: float
     http: http_arms.Effort
+    bare: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +99,8 @@ class Bench:
         for letter in draw.turns:
             arm = self.arms.of(letter)
             process = micro_arms.Process(
-                arm.root, arm.python, draw.environ, self.cpus.server,
-                self.arms.scratch / f"micro-{letter}.json",
+                arm.root, arm.python, {**draw.environ, **arm.environ}, self.cpus.server,
+                self.arms.scratch / f"micro-{letter}.json", self.effort.bare,
             )  # fmt: skip
             result = micro_arms.run(process, names, self.effort.micro_s)
             for name, seconds in result.least_s.items():
@@ -115,10 +119,11 @@ class Bench:
                 arm=letter,
                 root=self.arms.of(letter).root,
                 python=self.arms.of(letter).python,
-                environ=draw.environ,
+                environ={**draw.environ, **self.arms.of(letter).environ},
                 redis=self.redis,
                 folder=self.arms.scratch / f"{kind}-{number}-{letter}",
                 control=control,
+                alone=self.effort.alone,
             )
             for letter in draw.turns
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,25 @@ _BANNERS = {
     Outcome.INCONCLUSIVE: "#7a5b00",
     Outcome.INVALID: "#5a4a78",
 }
+
+
+_MOST_UNFOLDED = 3
+"""Lists that are longer than this, and name nothing that is slower or failed, are folded: the
+picture that shows all of it should stand on the first screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Sentences under a heading."""
+
+    heading: str
+    lines: list[str]
+    is_urgent: bool = False
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the reader has to open it."""
+        return not self.is_urgent and len(self.lines) > _MOST_UNFOLDED
 
 
 def page(report: Report) -> bytes:
@@ -45,13 +65,13 @@ def page(report: Report) -> bytes:
     )
 
 
-def _sections(report: Report) -> list[tuple[str, list[str]]]:
+def _sections(report: Report) -> list[Section]:
     return [
-        ("Faults", report.judgement.errors),
-        ("Slower", _slower(report)),
-        ("Not decided", words.about_open(report)),
-        ("In quarantine: too noisy here to claim much", words.about_quarantine(report)),
-        (
+        Section("Faults", report.judgement.errors, is_urgent=True),
+        Section("Slower", _slower(report), is_urgent=True),
+        Section("Not decided", words.about_open(report)),
+        Section("In quarantine: too noisy here to claim much", words.about_quarantine(report)),
+        Section(
             "Levels that changed in the history",
             [
                 f"{each.metric}: {each.ratio:.3f} of what it was, since {each.commit[:10]}"

@@ -6,6 +6,7 @@ be measured, so that this is known after half a minute.
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.stack import binaries
 from benchmarks.gate import looks
 from benchmarks.gate.judging import judge
 from benchmarks.gate.measuring import Bench, Effort
@@ -22,6 +24,7 @@ from benchmarks.gate.verdicts import Outcome
 from benchmarks.http import arms as http_arms
 from benchmarks.http import cpu
 from benchmarks.http.sender import sender
+from benchmarks.machine import ROOT
 from benchmarks.peers.redis_server import redis
 from benchmarks.peers.session import Cpus
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     from benchmarks.gate.accepted import Accepted
     from benchmarks.gate.arms import Arms
-    from benchmarks.gate.declaration import Declaration, Kind
+    from benchmarks.gate.declaration import Declaration
     from benchmarks.gate.looks import Look
     from benchmarks.gate.rounds import Round
     from benchmarks.gate.verdicts import Judgement
@@ -46,23 +49,32 @@ class Plan:
         effort: of a round.
         budget_s: a round that would end later is not begun.
         quick: whether this is the short form.
-        kinds: of the benchmarks that are measured where none are named.
+        http: benchmarks of http that are measured where none are named; None for all.
     """
 
     looks: Sequence[Look]
     effort: Effort
     budget_s: float
     quick: bool = False
-    kinds: tuple[Kind, ...] = ("micro", "http")
+    http: frozenset[str] | None = None
+
+    def usual(self, declared: Declaration) -> set[str]:
+        """Names of the benchmarks that are measured where none are named."""
+        return {
+            each.name
+            for each in declared.benchmarks
+            if each.kind == "micro" or self.http is None or each.name in self.http
+        }
 
 
-FULL = Plan(looks.FULL, Effort(0.25, http_arms.Effort(0.4, 0.4, 0.1)), 14 * 60)
+FULL = Plan(looks.FULL, Effort(0.15, http_arms.Effort(0.3, 0.3, 0.1)), 13.5 * 60)
 QUICK = Plan(
-    looks.QUICK, Effort(0.15, http_arms.Effort(0.3, 0.3, 0.1)), 2.8 * 60, quick=True,
-    kinds=("micro",),
+    looks.QUICK, Effort(0.1, http_arms.Effort(0.2, 0.2, 0.05), alone=True), 2.8 * 60, quick=True,
+    http=frozenset({"http/home"}),
 )  # fmt: skip
 _LONGEST_REASON = 400
-_TRIAL = Effort(0.05, http_arms.Effort(0.3, 0.0, 0.1))
+_TRIAL_MICRO_S = 0.05
+_TRIAL_LOAD_S = 0.3
 
 
 @dataclass(slots=True)
@@ -106,13 +118,16 @@ class Gate:
             notes=[] if cpu.is_exact() else ["CPU times are counted in hundredths of a second"],
         )
         with self._bench(say) as bench:
-            self._measure(replace(bench, effort=_TRIAL), [0], "trial")
+            self._measure(replace(bench, effort=_trial(bench.effort)), [0], "trial")
             judgement = self._looks(bench)
         return self.record, judgement
 
     @contextmanager
     def _bench(self, say: Callable[[str], None]) -> Iterator[Bench]:
         cpus = Cpus.of_this_machine()
+        if self.declared.of_kind("http") and not self.plan.effort.alone:
+            # Four stacks that start at once would each fetch it, and wait for that too long.
+            binaries.provide(binaries.NGINX, ROOT, os.environ.get("PATH", os.defpath), say)
         with ExitStack() as stack:
             yield Bench(
                 arms=self.arms,
@@ -180,3 +195,9 @@ class Gate:
                 failed.append(Failure(name, role, " ".join(reason.split())[:_LONGEST_REASON]))
             self._open = [each for each in self._open if each != name]
         self.record = msgspec.structs.replace(self.record, new=sorted(set(new)), failures=failed)
+
+
+def _trial(effort: Effort) -> Effort:
+    """A trial's effort: no open loop, whose rate it finds."""
+    load = http_arms.Effort(min(_TRIAL_LOAD_S, 2 * effort.http.closed_s), 0, effort.http.warm_up_s)
+    return replace(effort, micro_s=min(_TRIAL_MICRO_S, effort.micro_s), http=load)

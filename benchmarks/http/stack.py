@@ -51,6 +51,7 @@ class Place:
         redis: URL of the Redis that all arms use.
         folder: for its state and logs.
         control: whether it is the bare protocol rather than the product.
+        alone: whether it is one worker of the product without the rest of the stack.
     """
 
     arm: str
@@ -60,6 +61,7 @@ class Place:
     redis: str
     folder: Path
     control: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,10 @@ class Stack:
         """CPU time so far of the processes that serve one kind of request.
 
         Raises:
-            UnmeasuredError: one of them has ended.
+            UnmeasuredError: one of them has ended, or none serves that.
         """
+        if served not in self.serving:
+            raise UnmeasuredError(f"{self.arm} has no process of {served}")
         try:
             return spent_s(self.serving[served])
         except psutil.NoSuchProcess as error:
@@ -126,15 +130,18 @@ def standing(places: list[Place], cpus: Cpus) -> Iterator[dict[str, Stack]]:
         for _, process, _ in starting:
             _pin(process, cpus.server)
         time.sleep(_SETTLE_S)  # the first heartbeats and checks of what has just started
-        yield found
+        try:
+            yield found
+        finally:
+            for _, process, _ in starting:  # all at once, before each is waited for
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
 
 
 def _standing(place: Place, process: psutil.Process, address: str, log: Path) -> Stack:
     try:
         wait_until(lambda: answers(address), process, log, f"the stack of {place.arm}")
-        serving: Mapping[Served, list[psutil.Process]] = (
-            {"control": [process]} if place.control else _serving(process)
-        )
+        serving = _serving(place, process)
     except (UnmeasuredError, psutil.Error) as error:
         raise StandingError(place.arm, str(error)) from error
     return Stack(place.arm, address, serving)
@@ -145,17 +152,18 @@ def _started(place: Place, stack: ExitStack) -> tuple[psutil.Process, str]:
     address = f"127.0.0.1:{port}"
     place.folder.mkdir(parents=True)
     (place.folder / _NO_SETTINGS).touch()
-    module = (
-        ("benchmarks.peers.apps.bare", "1", address)
-        if place.control
-        else ("benchmarks.http.serve",)
-    )
     command = Command(
-        (str(place.python), "-m", *module),
+        (str(place.python), "-m", *_module(place, address)),
         {**place.environ, **_settings(place, port)},
         place.root,
     )
     return stack.enter_context(running(command, place.folder / "stack.log")), address
+
+
+def _module(place: Place, address: str) -> tuple[str, ...]:
+    if place.control:
+        return ("benchmarks.peers.apps.bare", "1", address)
+    return ("benchmarks.peers.apps.windlass",) if place.alone else ("benchmarks.http.serve",)
 
 
 def _settings(place: Place, port: int) -> dict[str, str]:
@@ -177,8 +185,15 @@ def _settings(place: Place, port: int) -> dict[str, str]:
     }
 
 
-def _serving(supervisord: psutil.Process) -> Mapping[Served, list[psutil.Process]]:
-    """The processes that answer: workers of the application, and those of Nginx."""
+def _serving(place: Place, process: psutil.Process) -> Mapping[Served, list[psutil.Process]]:
+    """The processes that answer, by what they serve."""
+    if place.control:
+        return {"control": [process]}
+    return {"worker": [process]} if place.alone else _serving_of_stack(process)
+
+
+def _serving_of_stack(supervisord: psutil.Process) -> Mapping[Served, list[psutil.Process]]:
+    """Workers of the application, and those of Nginx."""
     family = tree(supervisord)
     masters = {each.pid for each in family if _runs(each, "serve") and not _is_worker(each)}
     workers = [each for each in family if each.ppid() in masters and _runs(each, "serve")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from benchmarks.micro.work import SWEEPS
 from benchmarks.peers import launch
 from benchmarks.peers.processes import Command
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 _FOLDER = "benchmarks/micro"
 _FILE = f"{_FOLDER}/bench_micro.py"
 _TIMEOUT_S = 120.0
-_REASON = re.compile(r"^(?:FAILED|ERROR) \S*\[(?P<name>[a-z-]+)\] - (?P<reason>.*)$", re.MULTILINE)
+_REASON = re.compile(
+    r"^(?:FAILED|ERROR) \S*\[(?:\d+-)?(?P<name>[a-z-]+)\] - (?P<reason>.*)$", re.MULTILINE
+)
 _LAST_LINES = 3
 
 
@@ -32,7 +36,7 @@ class Found:
     that of the next by a fifth, the least by a few per cent.
 
     Attributes:
-        least_s: CPU time of one repetition in the fastest round, by short name.
+        least_s: CPU time of one repetition in the fastest round of all sweeps, by short name.
         means_s: likewise the mean of all rounds.
         failures: a sentence for each benchmark that gave nothing.
     """
@@ -52,6 +56,7 @@ class Process:
         environ: what it has in its environment.
         cpu: to keep to.
         result: file that pytest-benchmark writes.
+        bare: whether the work is timed without pytest.
     """
 
     root: Path
@@ -59,6 +64,7 @@ class Process:
     environ: Mapping[str, str]
     cpu: int | None
     result: Path
+    bare: bool = False
 
 
 def run(process: Process, names: Sequence[str], seconds: float) -> Found:
@@ -83,13 +89,16 @@ def run(process: Process, names: Sequence[str], seconds: float) -> Found:
 
 
 def argv(process: Process, names: Sequence[str], seconds: float) -> tuple[str, ...]:
-    """The command of pytest."""
+    """The command of pytest, or of what stands in its place."""
+    if process.bare:
+        module = "benchmarks.micro.bare"
+        return (str(process.python), "-m", module, str(process.result), str(seconds), *names)
     return (
         str(process.python), "-m", "pytest", "-c", f"{_FOLDER}/pytest.ini", "--rootdir", ".",
         "-p", "pytest_benchmark.plugin", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=no",
         "--benchmark-timer=time.process_time", f"--benchmark-json={process.result}",
         "--benchmark-warmup=off", f"--seconds={seconds}",
-        *(f"{_FILE}::bench[{name}]" for name in names),
+        *(f"{_FILE}::bench[{sweep}-{name}]" for sweep in range(SWEEPS) for name in names),
     )  # fmt: skip
 
 
@@ -115,11 +124,14 @@ def read(result: Path, names: Sequence[str], said: str) -> Found:
         written: dict[str, Any] = msgspec.json.decode(result.read_bytes())
     except (OSError, msgspec.DecodeError):
         written = {}
+    means: dict[str, list[float]] = {}
     for each in written.get("benchmarks", []):
         name = each["params"]["name"]
         least, mean = float(each["stats"]["min"]), float(each["stats"]["mean"])
         if least > 0 and not each.get("has_error"):
-            found.least_s[name], found.means_s[name] = least, mean
+            means.setdefault(name, []).append(mean)
+            found.least_s[name] = min(least, found.least_s.get(name, least))
+    found.means_s.update((name, fmean(of)) for name, of in means.items())
     reasons = {match["name"]: match["reason"] for match in _REASON.finditer(said)}
     last = " / ".join(said.strip().splitlines()[-_LAST_LINES:])
     for name in names:

@@ -1,14 +1,14 @@
-"""How long the micro benchmarks run, and a process without the collector's surprises."""
+"""How long the micro benchmarks run, and a process without the collector's surprises.
+
+What pytest-benchmark would find out about processor and commit is left out: it asks other programs,
+which takes as long as half of the benchmarks, and the gate says it once for all processes.
+"""
 
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,16 +18,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_benchmark_generate_machine_info() -> dict[str, str]:
+    """Nothing: the gate describes the machine."""
+    return {}
+
+
+def pytest_benchmark_generate_commit_info() -> dict[str, str]:
+    """Nothing: the gate names the commits."""
+    return {}
+
+
 @pytest.fixture
 def seconds(request: pytest.FixtureRequest) -> float:
     """CPU seconds of one benchmark."""
     return float(request.config.getoption("--seconds"))
 
 
-@pytest.fixture(autouse=True)
-def _settled() -> Iterator[None]:
+@pytest.fixture
+def _settled() -> None:
     """Take what is loaded out of the collector's sight, as the service does before it forks."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()

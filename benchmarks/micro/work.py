@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
     Work = Callable[[], object]
 
+_ROUND_S = 0.001
+WARM_UP_ROUNDS = 2
+SWEEPS = 5
+"""How often a process comes back to each piece. What slows a CPU by half for a moment, up to some
+tenths of a second, often outlasts all rounds of one piece, and seldom the time of all sweeps."""
+
 
 class WrongResultError(Exception):
     """The work gave something else than it should."""
@@ -31,6 +37,16 @@ class Piece:
     function: str
     about_s: float
 
+    @property
+    def repetitions(self) -> int:
+        """How many make a round.
+
+        The number is fixed beforehand and not found by measuring, so that both revisions do the
+        same work. Rounds are as short as can be read well: what disturbs a process comes in bursts,
+        and the shorter a round is, the more of them lie between two.
+        """
+        return max(1, round(_ROUND_S / self.about_s))
+
 
 PIECES = {
     "control": Piece("benchmarks.micro.control", "make", 180e-6),
@@ -43,6 +59,11 @@ PIECES = {
     "parse": Piece("benchmarks.micro.engine", "parse", 250e-6),
     "respond": Piece("benchmarks.micro.engine", "respond", 700e-6),
 }
+
+
+def rounds_of(seconds: float) -> int:
+    """How many rounds of one sweep, if all sweeps take about so much CPU time."""
+    return max(1, round(seconds / SWEEPS / _ROUND_S))
 
 
 def make(name: str) -> Work:

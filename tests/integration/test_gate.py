@@ -10,16 +10,19 @@ import io
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
-from benchmarks.calibration import runs
-from benchmarks.gate import instructions, measuring, session
+from benchmarks.calibration import lines
+from benchmarks.calibration.lines import Case
+from benchmarks.calibration.runs import Runner
+from benchmarks.gate import instructions, measuring
 from benchmarks.gate.accepted import Accepted
-from benchmarks.gate.arms import Arm, Arms, prepared
+from benchmarks.gate.arms import Arm, Arms
 from benchmarks.gate.declaration import ours
 from benchmarks.gate.looks import Look
 from benchmarks.gate.session import Gate, Plan
@@ -33,10 +36,13 @@ if TYPE_CHECKING:
 
 
 pytestmark = pytest.mark.timeout(600)
-ROUNDS = 2
-PLAN = Plan(
-    (Look(ROUNDS, 1.0),), measuring.Effort(0.01, http_arms.Effort(0.2, 0.2, 0.05)), 500.0
+ROUNDS = 1
+WHOLE = Plan(
+    (Look(ROUNDS, 1.0),), measuring.Effort(0.01, http_arms.Effort(0.1, 0.1, 0.05)), 500.0
 )  # fmt: skip
+"""Arms as in a gate, which take long to start."""
+PLAN = replace(WHOLE, effort=replace(WHOLE.effort, bare=True, alone=True))
+"""Arms as in the calibration."""
 
 
 def quiet(_text: str) -> None:
@@ -50,8 +56,7 @@ def checkouts(tmp_path: Path) -> Arms:
     for role in ("base", "head"):
         trees[role] = tmp_path / role
         for name in ("app", "benchmarks", "nginx", "tests/data"):
-            skipped = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, trees[role] / name, ignore=skipped)
+            shutil.copytree(ROOT / name, trees[role] / name)  # compiled modules keep their times
         for name in ("supervisord.conf", "pyproject.toml", "requirements-binaries.txt"):
             shutil.copy(ROOT / name, trees[role] / name)
     scratch = tmp_path / "scratch"
@@ -76,7 +81,7 @@ def gate(checkouts: Arms) -> Callable[..., Gate]:
 
 
 def test_every_benchmark_gives_every_figure(gate: Callable[..., Gate]) -> None:
-    made = gate(*ours().names())
+    made = gate(*ours().names(), plan=WHOLE)
     record, judgement = made.run(quiet)
     assert judgement.errors == []
     assert len(record.rounds) == ROUNDS
@@ -111,7 +116,7 @@ def test_slowdown_of_three_times_is_seen_where_it_is(gate: Callable[..., Gate]) 
 def test_base_of_another_interface_fails_by_name_and_the_rest_goes_on(
     gate: Callable[..., Gate],
 ) -> None:
-    made = gate("micro/calculator", "micro/json")
+    made = gate("micro/calculator", "micro/json", plan=WHOLE)
     init = made.arms.base.root / "app" / "calculator" / "__init__.py"
     init.write_text("")
     record, judgement = made.run(quiet)
@@ -159,7 +164,7 @@ def test_stack_that_does_not_come_up_is_an_error_of_its_revision(
 
 
 def test_rounds_that_do_not_fit_the_budget_are_not_begun(gate: Callable[..., Gate]) -> None:
-    made = gate("micro/json", plan=Plan(PLAN.looks, PLAN.effort, budget_s=0.0))
+    made = gate("micro/json", plan=replace(PLAN, budget_s=0.0))
     record, judgement = made.run(quiet)
     assert record.rounds == []
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -173,22 +178,35 @@ def test_instructions_of_both_revisions_are_counted(checkouts: Arms) -> None:
     file = checkouts.head.root / "benchmarks" / "micro" / "control.py"
     text = file.read_text().replace("range(5)", "range(6)")
     file.write_text(text.replace("== 1000", "== 1200"))
-    found = instructions.count(checkouts, ["micro/control", "micro/json"], path)
+    found = instructions.count(checkouts, ["micro/control", "micro/calculator"], path)
     assert found.why_not == ""
     assert found.ratio("micro/control") == pytest.approx(1.2, abs=0.03)
-    assert found.ratio("micro/json") == pytest.approx(1.0, abs=0.02)
+    assert found.ratio("micro/calculator") == pytest.approx(1.0, abs=0.02)
 
 
-def test_calibration_keeps_a_line_of_a_gate() -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no checkout of git")
-    with prepared("HEAD", "HEAD", quiet) as arms:
-        if "micro/json" not in arms.declared.names():
-            pytest.skip("the last commit declares other benchmarks")
-    progress = Progress(Console(file=io.StringIO()))
-    plan = session.Plan(PLAN.looks, PLAN.effort, 500.0)
-    line = runs.run(runs.Case("aa", "", 0), {"micro/json"}, progress, quiet, plan)
+def test_calibration_keeps_a_line_by_which_a_gate_can_be_judged_again(
+    checkouts: Arms, tmp_path: Path
+) -> None:
+    runner = Runner(checkouts, Progress(Console(file=io.StringIO())), quiet, PLAN)
+    solver = checkouts.head.root / "app" / "dispatch" / "solver.py"
+    before = solver.read_text()
+    line = runner.run(Case("injected", "cpu 20%", 0))
+    assert solver.read_text() == before
     assert line.rounds == ROUNDS
-    assert set(line.figures) == {"micro/json cpu", "micro/control cpu"}
-    assert len(line.figures["micro/json cpu"]) == ROUNDS
+    assert line.failures == []
+    names = {"micro/dispatch cpu", "micro/json cpu", "micro/calculator cpu", "micro/control cpu"}
+    assert set(line.figures) == names
     assert set(line.others) == {"mean 5 %", "asv", "2 %"}
+    file = tmp_path / "lines.jsonl"
+    lines.append(file, line)
+    assert lines.read(file) == [line]
+    (kept,) = lines.record_of(line).rounds
+    assert set(kept.figures) == set(kept.means) == names
+    assert list(checkouts.scratch.iterdir()) == []
+
+
+def test_calibration_beside_another_load(checkouts: Arms) -> None:
+    runner = Runner(checkouts, Progress(Console(file=io.StringIO())), quiet, PLAN)
+    line = runner.run(Case("busy", "", 0), {"micro/calculator"})
+    assert line.failures == []
+    assert set(line.figures) == {"micro/calculator cpu", "micro/control cpu"}

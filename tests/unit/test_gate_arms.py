@@ -6,6 +6,7 @@ import gc
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,11 +15,7 @@ import pytest
 
 from app.server.connection import Connection
 from app.server.reading import Reader
-from benchmarks.calibration import rules
-from benchmarks.calibration.busy import busy
-from benchmarks.calibration.injections import INJECTIONS, inject
-from benchmarks.calibration.summary import rate
-from benchmarks.gate import arms, declaration, instructions, suspects
+from benchmarks.gate import arms, closures, declaration, instructions, suspects
 from benchmarks.gate.arms import GateError, prepared
 from benchmarks.http import cpu
 from benchmarks.http.sender import sender
@@ -26,12 +23,11 @@ from benchmarks.micro import arms as micro_arms
 from benchmarks.micro.work import PIECES, make
 from benchmarks.peers.generator import Load
 from benchmarks.peers.session import UnmeasuredError
-from tests.gate_records import DECLARED, record
+from tests.gate_records import DECLARED
 from tests.support import ROOT, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _GIT = shutil.which("git") or "git"
 ONE = '[[benchmark]]\nname = "micro/one"\ntitle = "one"\n'
@@ -160,6 +156,48 @@ def test_environment_that_cannot_be_made_is_told(repository: Repository) -> None
         pass
 
 
+@pytest.fixture
+def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command in the place of Nix, and an interpreter that passes for one of Nix's store."""
+    monkeypatch.setattr(closures, "_STORE", Path(sys.executable).resolve().parent)
+    command = tmp_path / "nix"
+    monkeypatch.setenv("WINDLASS_NIX", f"{command} --quiet")
+    return command
+
+
+def say_by(command: Path, script: str) -> None:
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+
+
+def test_base_of_other_nix_files_gets_a_closure_of_its_own(
+    repository: Repository, nix: Path
+) -> None:
+    base = repository.commit({DECLARED_AT: ONE, "flake.lock": "old", "nix/x.nix": "{ }"})
+    repository.commit({"flake.lock": "new", "requirements.txt": "not looked at"})
+    # What a shell says before is none of ours; which flake it is asked for is.
+    say_by(nix, '''echo hello; printf '{"python": "%s", "search_path": "/folders"}\n' "$5"''')
+    with prepared(base, "main", quiet, repository.root) as found:
+        assert str(found.base.python) == f"path:{found.base.root}"
+        assert found.base.environ == {"PATH": "/folders"}
+        assert str(found.head.python) == sys.executable
+        assert found.head.environ == {}
+
+
+@pytest.mark.parametrize("script", ["echo no such attribute >&2; exit 1", "echo nothing", "true"])
+def test_closure_that_cannot_be_built_is_told(
+    repository: Repository, nix: Path, script: str
+) -> None:
+    base = repository.commit({DECLARED_AT: ONE, "flake.lock": "old"})
+    repository.commit({"flake.lock": "new"})
+    say_by(nix, script)
+    with (
+        pytest.raises(GateError, match="no closure could be built for base"),
+        prepared(base, "main", quiet, repository.root),
+    ):
+        pass
+
+
 def test_suspects_are_commits_that_touch_what_is_covered(repository: Repository) -> None:
     base = repository.commit({"app/a.py": "1"})
     for number in range(10):
@@ -200,11 +238,11 @@ def test_work_can_be_repeated(name: str) -> None:
 
 
 def test_result_of_pytest_benchmark_is_read(tmp_path: Path) -> None:
-    stats = {"min": 1.0, "mean": 2.0, "median": 1.5}
-    written = {"benchmarks": [{"params": {"name": "json"}, "stats": stats}]}
+    sweeps = ({"min": 1.5, "mean": 1.9}, {"min": 1.0, "mean": 2.1})
+    written = {"benchmarks": [{"params": {"name": "json"}, "stats": stats} for stats in sweeps]}
     result = tmp_path / "result.json"
     result.write_bytes(msgspec.json.encode(written))
-    said = "FAILED benchmarks/micro/bench_micro.py::bench[parse] - ImportError: no name\n1 failed"
+    said = "FAILED benchmarks/micro/bench_micro.py::bench[0-parse] - ImportError: no name\n1 failed"
     found = micro_arms.read(result, ["json", "parse", "respond"], said)
     assert (found.least_s, found.means_s) == ({"json": 1.0}, {"json": 2.0})
     assert found.failures["parse"] == "ImportError: no name"
@@ -214,6 +252,15 @@ def test_result_of_pytest_benchmark_is_read(tmp_path: Path) -> None:
 def test_process_that_writes_nothing_fails_every_benchmark(tmp_path: Path) -> None:
     found = micro_arms.read(tmp_path / "none", ["json"], "")
     assert found.failures == {"json": "it said nothing"}
+
+
+def test_work_timed_without_pytest_gives_what_pytest_would(tmp_path: Path) -> None:
+    process = micro_arms.Process(
+        ROOT, Path(sys.executable), {}, None, tmp_path / "result.json", bare=True
+    )
+    found = micro_arms.run(process, ["control", "none"], 0.005)
+    assert found.means_s["control"] >= found.least_s["control"] > 0
+    assert found.failures == {"none": "KeyError: 'none'"}
 
 
 # ---- http
@@ -295,51 +342,7 @@ def _no_arms(folder: Path) -> arms.Arms:
     return arms.Arms(arm, arm, DECLARED, set(), folder)
 
 
-# ---- calibration
-
-
-@pytest.mark.parametrize("name", list(INJECTIONS))
-def test_injection_leaves_code_that_compiles_and_does_what_it_did(
-    name: str, tmp_path: Path
-) -> None:
-    injection = INJECTIONS[name]
-    file = tmp_path / injection.file
-    file.parent.mkdir(parents=True)
-    file.write_text((ROOT / injection.file).read_text())
-    inject(injection, tmp_path, {injection.of: 0.001})
-    text = file.read_text()
-    compile(text, injection.file, "exec")
-    assert text.startswith((ROOT / injection.file).read_text())
-    assert injection.concerned.isdisjoint(injection.beside)
-    assert injection.benchmarks <= declaration.ours().names()
-
-
-def test_injection_without_a_level_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="micro/dispatch cpu"):
-        inject(INJECTIONS["cpu 10%"], tmp_path, {})
-
-
-def test_other_rules_say_what_they_say() -> None:
-    metrics = DECLARED.metrics()
-    large = rules.red(record({"micro/one cpu": 1.5}), metrics)
-    assert all("micro/one cpu" in found for found in large.values())
-    small = rules.red(record({"micro/one cpu": 1.04}), metrics)
-    assert "micro/one cpu" in small["2 %"]
-    assert small["asv"] == []
-    assert all("control" not in name for found in large.values() for name in found)
-
-
-def test_rates_have_exact_intervals() -> None:
-    assert rate(29, 29) == "29 of 29 (88.1% to 100.0%)"
-    assert rate(0, 60).startswith("0 of 60 (0.0% to 6.0%)")
-    assert rate(0, 0) == "no runs"
-
-
-def test_busy_process_ends_with_its_block() -> None:
-    with busy(0) as pid:
-        process = psutil.Process(pid)
-        assert process.is_running()
-    assert not process.is_running()
+# ---- commands
 
 
 @pytest.mark.parametrize("command", ["gate", "calibrate"])
