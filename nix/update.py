@@ -151,7 +151,7 @@ def changes(before: Versions, after: Versions) -> list[str]:
         for name in sorted(old | new):
             was, now = old.get(name, "(none)"), new.get(name, "(none)")
             if was != now:
-                lines.append(f"{source:22}{name:24}{was:14} -> {now}")
+                lines.append(f"{source:27} {name:26} {was:14} -> {now}")
     return lines
 
 
