@@ -27,7 +27,7 @@ LAYERS = (
     {"web", "stack", "process", "release"},
     {"planning"},
     {"server", "store", "calculator", "dispatch"},
-    {"identity", "log", "payload"},
+    {"identity", "log", "payload", "telemetry"},
     {"config", "errors", "files", "prctl"},
     {"__init__"},
 )
