@@ -9,7 +9,7 @@ from tornado.routing import URLSpec
 
 from app.log import AccessLog
 from app.server import Application
-from app.web import calculator, health, home, productionplan, static_files
+from app.web import calculator, documents, health, home, productionplan, static_files, status
 from app.web.assets import Assets
 from app.web.handler import JSON, PLAIN_TEXT, NotFoundHandler, Services, access_logger
 from app.web.shortcuts import FixedAnswer, QuickPlan
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from app.identity import Identity
     from app.server.application import Shortcut
     from app.web.handler import PlanDesk, Store
+    from app.web.status import Boards
 
 FOLDER = Path(__file__).resolve().parent
 STATIC_FOLDER = FOLDER / "static"
 
 
-def make_application(
+def make_application(  # noqa: PLR0913 - each is a part of its own
     settings: Settings,
     identity: Identity,
     store: Store,
     plans: PlanDesk,
     is_draining: Callable[[], bool],
+    *,
     own: Sequence[URLSpec] | None = None,
+    boards: Boards | None = None,
 ) -> Application:
     """The application of one worker, ready to be served.
 
@@ -43,6 +46,7 @@ def make_application(
         plans: what computes production plans.
         is_draining: whether the worker is to end.
         own: another service's routes, in place of the page, the calculator and the plan.
+        boards: knows the state of the whole service; without it there is no page of it.
     """
     assets = Assets(STATIC_FOLDER)
     made = Services(settings, identity, store, plans, assets, is_draining)
@@ -54,6 +58,9 @@ def make_application(
     }
     if own is None:
         own = _routes(services)
+        if boards is not None:
+            shown = services | {"boards": boards}
+            own.append(URLSpec(r"/status", status.StatusHandler, shown))
         shortcuts["/productionplan"] = QuickPlan(plans, log_access)
     return Application(
         [
@@ -79,6 +86,8 @@ def _routes(services: dict[str, Services]) -> list[URLSpec]:
         URLSpec(r"/calculator", calculator.CalculatorHandler, services),
         URLSpec(operations, calculator.OperationHandler, services),
         URLSpec(r"/productionplan", productionplan.ProductionPlanHandler, services),
+        URLSpec(r"/docs", documents.DocsHandler, services),
+        URLSpec(r"/openapi.json", documents.OpenApiHandler, services),
     ]
 
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
+from urllib.parse import urlencode
 
 import msgspec
 
 from app import calculator, payload
-from app.calculator import DEFAULT_DIGITS, MAX_RESULT_DIGITS, Operation, Result
+from app.calculator import DEFAULT_DIGITS, FUNCTIONS, MAX_RESULT_DIGITS, Operation, Result
 from app.errors import CalculationError, Fault, InvalidInputError
 from app.web.handler import AppHandler
 from app.web.negotiation import FORM, JSON, media_type
 
 Digits = Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULT_DIGITS)]
+
+
+class Sample(NamedTuple):
+    """An expression to begin with, and the address of its page."""
+
+    expression: str
+    address: str
+
+
+_SAMPLES = [
+    Sample(text, f"/calculator?{urlencode({'expression': text, 'digits': DEFAULT_DIGITS})}")
+    for text in ("0.1 + 0.2", "1/3 + 1/6", "sqrt(2) * sqrt(8)", "2**200", "round(2.5) / 3")
+]
 
 
 class Calculation(msgspec.Struct):
@@ -68,6 +82,8 @@ class CalculatorHandler(AppHandler):
             result=result,
             error=error,
             position=position,
+            functions=sorted(FUNCTIONS),
+            samples=_SAMPLES,
         )
 
 

@@ -6,6 +6,7 @@ import http
 from dataclasses import dataclass, field
 from functools import singledispatch
 
+import msgspec
 from tornado.web import HTTPError
 
 from app.calculator import MAX_EXPRESSION_LENGTH
@@ -29,6 +30,49 @@ _TYPE = "urn:problem-type:windlass:"
 
 class NotReadyError(AppError):
     """This worker cannot serve now; the message says why."""
+
+
+class ProblemFault(msgspec.Struct, omit_defaults=True):
+    """One thing wrong with a request.
+
+    Attributes:
+        pointer: JSON pointer (RFC 6901) into the request.
+        detail: what is wrong and what is allowed.
+        position: 0-based index of the character at fault.
+    """
+
+    pointer: str
+    detail: str
+    position: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class ProblemDetails(msgspec.Struct, omit_defaults=True):
+    """An error (RFC 9457): what `Problem.as_json` makes, for those who read it.
+
+    Attributes:
+        type: names the kind of error; about:blank where the status says all.
+        title: what kind of error.
+        detail: what is wrong with this request.
+        instance: path of the request; not known to errors of Nginx.
+        request_id: which the logs share.
+        errors: each fault of the request.
+        errors_omitted: how many more there are.
+        expression: the one that has no value.
+        nearest_below: greatest load below that can be met, MW.
+        nearest_above: least load above that can be met, MW.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    instance: str | msgspec.UnsetType = msgspec.UNSET
+    errors: list[ProblemFault] | msgspec.UnsetType = msgspec.UNSET
+    errors_omitted: int | msgspec.UnsetType = msgspec.UNSET
+    expression: str | msgspec.UnsetType = msgspec.UNSET
+    nearest_below: float | msgspec.UnsetType | None = msgspec.UNSET
+    nearest_above: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
