@@ -18,8 +18,8 @@ LATENCY_BOUNDS = (
 """Seconds: a page takes 1 to 3 ms, a fixed answer 50 us, and a client waits 10 s at most."""
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 SOLVE_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
-BATCH_BOUNDS = tuple(float(2**power - 1) for power in range(1, 17))
-"""The store counts batches of 1, 2-3, 4-7, ... commands."""
+BATCH_BOUNDS = tuple(float(2**power - 1) for power in range(1, 16))
+"""The store counts batches of 1, 2-3, 4-7, ... commands; the last of its 16 kinds has no end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ import mmap
 import os
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -53,6 +53,7 @@ _FIRST_ENTRY = 16
 _ENTRY = struct.Struct("=II")
 _DEAD = 0
 _MOST_TRIES = 50
+_OF_THE_LIVING = frozenset({GAUGE, ORIGIN})
 
 
 class Key(msgspec.Struct, frozen=True, array_like=True):
@@ -110,6 +111,7 @@ class Region:
     """
 
     def __init__(self, memory: Memory, number: int) -> None:
+        self.memory = memory
         self.number = number
         start = _REGIONS_AT + number * REGION_BYTES
         self._bytes = memory.view[start : start + REGION_BYTES]
@@ -134,6 +136,12 @@ class Region:
         """Say who counts here, in full."""
         pairs = [(name, str(value)) for name, value in msgspec.structs.asdict(origin).items()]
         self.values(Key(ORIGIN, ORIGIN, tuple(pairs)), 0)
+
+    def zero(self) -> None:
+        """Set all values to 0; only before this is signed, when nobody reads here yet."""
+        for _, values in self.entries():
+            for index in range(len(values)):
+                values[index] = 0.0
 
     def learn(self) -> None:
         """Take up the entries that are here already."""
@@ -253,7 +261,7 @@ class Memory:
                 if key.kind == ORIGIN:
                     origin = msgspec.convert(dict(key.labels), Origin, strict=False)
                 else:
-                    values[key] = found.tolist()
+                    values[key] = cast("list[float]", found.tolist())
             if region.number == _DEAD or origin is not None:
                 parts.append(Part(origin, values))
         return parts
@@ -261,18 +269,20 @@ class Memory:
     def fold(self, region: Region) -> None:
         """Add what a process has counted to what the dead have, and free its region.
 
-        Only for the master, and only once that process has ended.
+        What was not signed was never shown to anybody, and is forgotten. Only for the master, and
+        only once that process has ended.
         """
         dead = Region(self, _DEAD)
         dead.learn()
+        entries = list(region.entries())
+        is_signed = any(key.kind == ORIGIN for key, _ in entries)
         self._words[_SEQUENCE] |= 1
         try:
-            for key, values in region.entries():
-                if key.kind in {GAUGE, ORIGIN}:
-                    continue
-                kept = dead.values(key, len(values))
-                for index in range(len(values) if kept is not None else 0):
-                    kept[index] += values[index]
+            for key, values in entries if is_signed else ():
+                kept = None if key.kind in _OF_THE_LIVING else dead.values(key, len(values))
+                if kept is not None:
+                    for index, value in enumerate(values):
+                        kept[index] += value
             region.clear()
         finally:
             self._words[_SEQUENCE] += 1

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from app.telemetry.memory import Key, Origin, Part
 
 MASTER, WORKER = "master", "worker"
+REFUSED = "(refused)"
+"""Stands for the route of what never came to one: it was no HTTP, or too large."""
 
 
 @dataclass(slots=True)
@@ -91,14 +93,17 @@ class Requests:
 def requests_until(at: float, totals: Totals) -> Requests:
     """All requests, whatever their route and method."""
     size = len(catalogue.LATENCY_BOUNDS) + 1
-    buckets, errors = [0.0] * size, 0.0
+    buckets, requests, errors = [0.0] * size, 0.0, 0.0
     for key, values in totals.of(catalogue.REQUEST_DURATION.name).items():
         if key.bounds != catalogue.LATENCY_BOUNDS:
             continue  # of a release that had others
-        buckets = [a + b for a, b in zip(buckets, values[:size], strict=True)]
-        if dict(key.labels).get("status") == "5xx":
-            errors += sum(values[:size])
-    return Requests(at, sum(buckets), errors, tuple(buckets))
+        labels, count = dict(key.labels), sum(values[:size])
+        requests += count
+        if labels.get("status") == "5xx":
+            errors += count
+        if labels.get("route") != REFUSED:  # nobody has measured how long that took
+            buckets = [a + b for a, b in zip(buckets, values[:size], strict=True)]
+    return Requests(at, requests, errors, tuple(buckets))
 
 
 def quantile(share: float, bounds: Sequence[float], buckets: Sequence[float]) -> float | None:
