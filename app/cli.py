@@ -350,6 +350,7 @@ def _master_options(context: Context, inherited: MasterState | None) -> MasterOp
     from app.process import MasterOptions, Recycling, state
     from app.serving import Service
     from app.stack import redis
+    from app.stack.overview import StackSources
 
     target = inherited.target if inherited else None
     # On the way back, the settings with which the release ran.
@@ -363,7 +364,9 @@ def _master_options(context: Context, inherited: MasterState | None) -> MasterOp
         run_dir=layout.run,
         workers=settings.worker_count,
         release=built.release,
-        run_worker=Service(settings, built, redis.address(settings, layout)).run_worker,
+        run_worker=Service(
+            settings, built, redis.address(settings, layout), StackSources(layout, built)
+        ).run_worker,
         command=tuple(target.argv[:-1]) if target else _newest_program(),
         newest=_newest_program,
         start_timeout_s=settings.start_timeout_s,
@@ -378,6 +381,7 @@ def _master_options(context: Context, inherited: MasterState | None) -> MasterOp
             settings.recycle_after_requests,
             settings.recycle_above_mb << 20,
         ),
+        metrics=settings.metrics,
     )
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
 
+    from app.telemetry.answered import Answered
+    from app.telemetry.trace import Trace
+
 _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 _QUERY = re.compile(r"([?&](?:username|password)=)[^&\s]+", re.IGNORECASE)
 
@@ -87,7 +90,7 @@ def configure(
 
 
 class AccessLine(msgspec.Struct, omit_defaults=True):
-    """One request as a line of the log; its fields are those of `AccessLog.write`."""
+    """One request as a line of the log; its fields are those of `Answered`."""
 
     request_id: str
     method: str
@@ -99,6 +102,8 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
     level: str
     timestamp: str
     worker: object = None
+    trace_id: str = ""
+    span_id: str = ""
 
 
 class AccessLog:
@@ -113,23 +118,25 @@ class AccessLog:
         self._target = _access_target
         self._lines: list[bytes] = []
 
-    def write(
-        self, *, request_id: str, method: str, path: str, status: int, duration_s: float,
-        remote: str,
-    ) -> None:  # fmt: skip
-        """Write the line of one request; `duration_s` in seconds, from its head to its answer."""
-        duration_ms = round(duration_s * 1000, 2)
+    def write(self, request: Answered) -> None:
+        """Write the line of one request."""
+        duration_ms = round(request.duration_s * 1000, 2)
+        trace = request.trace
         if self._target is None:
             get().info(
-                "request", request_id=request_id, method=method, path=path, status=status,
-                duration_ms=duration_ms, remote=remote,
+                "request", request_id=request.request_id, method=request.method, path=request.path,
+                status=request.status, duration_ms=duration_ms, remote=request.remote,
+                **({} if trace is None else place_of(trace)),
             )  # fmt: skip
             return
+        path = request.path
         line = AccessLine(
-            request_id, method, mask(path) if "://" in path else path, status, duration_ms, remote,
-            "request", "info", datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            self._target.worker,
+            request.request_id, request.method, mask(path) if "://" in path else path,
+            request.status, duration_ms, request.remote, "request", "info",
+            datetime.now(UTC).isoformat().replace("+00:00", "Z"), self._target.worker,
         )  # fmt: skip
+        if trace is not None:
+            line.trace_id, line.span_id = trace.trace_id, trace.span_id
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._flush)
         self._lines.append(_LINES.encode(line))
@@ -150,6 +157,11 @@ class _AccessTarget:
 _LINES = msgspec.json.Encoder()
 _access_target: _AccessTarget | None = None
 """Where lines of JSON go; None where access lines go the way of the others."""
+
+
+def place_of(trace: Trace) -> dict[str, str]:
+    """What a line of a request says of its place in a trace."""
+    return {"trace_id": trace.trace_id, "span_id": trace.span_id}
 
 
 def get(**context: Any) -> FilteringBoundLogger:  # noqa: ANN401 - a log line takes any value

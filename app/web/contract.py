@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.calculator import DEFAULT_DIGITS, MAX_RESULT_DIGITS, Result
 from app.planning import DetailedAnswer, PlantOutput, ProductionPlanPayload
+from app.telemetry.board import Board
 from app.web.calculator import Calculation
 from app.web.health import Metadata
 from app.web.planform import EXAMPLES, EXAMPLES_FOLDER
@@ -105,6 +106,14 @@ _TOO_LARGE = _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is above MA
 _MEDIA_TYPE = _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another media type")
 _QUERY = _problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8", page=True)
 _CALCULATED = {JSON: Result}
+_OPERATORS = (
+    "For operators: who asks from the machine itself, or gives OPERATOR_TOKEN as "
+    "`Authorization: Bearer` or as the password."
+)
+_NOT_AN_OPERATOR = (
+    _problem(HTTPStatus.UNAUTHORIZED, "Give OPERATOR_TOKEN", page=True),
+    _problem(HTTPStatus.FORBIDDEN, "Ask from the machine itself", page=True),
+)
 _DIGITS = Parameter(
     "digits", "query", "Significant digits of the result",
     {"type": "integer", "minimum": 1, "maximum": MAX_RESULT_DIGITS, "default": DEFAULT_DIGITS},
@@ -152,6 +161,29 @@ OPERATIONS: Final = (
     Operation(
         "GET", "/metadata", "Service", "What runs", "Version, commit and environment.",
         (_good("What runs", {JSON: Metadata}),),
+    ),
+    Operation(
+        "GET", "/metrics", "Operation", "All metrics of all workers", _OPERATORS,
+        (_good("The text that Prometheus reads", {TEXT: str}), *_NOT_AN_OPERATOR),
+    ),
+    Operation(
+        "GET", "/status", "Operation", "The status board as a page", _OPERATORS,
+        (_good("The page", {HTML: str}), *_NOT_AN_OPERATOR),
+    ),
+    Operation(
+        "GET", "/status/data", "Operation", "The status board", _OPERATORS,
+        (_good("What runs, is it well, what changed", {JSON: Board}), *_NOT_AN_OPERATOR),
+    ),
+    Operation(
+        "GET", "/status/events", "Operation", "The status board as it changes",
+        f"Server-sent events `board`, about one a second. {_OPERATORS}",
+        (
+            _good("Events, without end", {"text/event-stream": str}),
+            *_NOT_AN_OPERATOR,
+            _problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Too many streams are open", page=True
+            ),
+        ),
     ),
     Operation(
         "GET", "/calculator", "Calculator", "Calculate an expression",
@@ -256,7 +288,7 @@ OPERATIONS: Final = (
         (_good("The document", {JSON: dict[str, Any]}),),
     ),
     Operation(
-        "GET", "/static/{file}", "Documents", "What pages are made of",
+        "GET", "/static/{hashed}", "Documents", "What pages are made of",
         "The name carries a hash of the content, so that a copy may be kept for ever.",
         (
             _good("The file", {"*/*": bytes}),
@@ -265,7 +297,7 @@ OPERATIONS: Final = (
         ),
         (
             Parameter(
-                "file", "path", "NAME.HASH.SUFFIX", {"type": "string", "minLength": 1},
+                "hashed", "path", "NAME.HASH.SUFFIX", {"type": "string", "minLength": 1},
                 "favicon.0123456789ab.svg", required=True,
             ),
         ),

@@ -75,6 +75,14 @@ class ProblemDetails(msgspec.Struct, omit_defaults=True):
     nearest_above: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class NotAllowedError(AppError):
+    """Only operators may see this; `challenges`: whether a token may be given."""
+
+    def __init__(self, reason: str, *, challenges: bool = False) -> None:
+        self.challenges = challenges
+        super().__init__(reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What a client is told of an error.
@@ -176,6 +184,16 @@ def _busy(error: BusyError, _status: int) -> Problem:
 @describe.register
 def _not_ready(error: NotReadyError, _status: int) -> Problem:
     return Problem(503, "This worker is not ready", str(error), headers=_RETRY)
+
+
+@describe.register
+def _not_allowed(error: NotAllowedError, _status: int) -> Problem:
+    if not error.challenges:
+        return Problem(403, "Only for operators", str(error), _TYPE + "operators-only")
+    challenge = {"WWW-Authenticate": 'Basic realm="operators", charset="UTF-8"'}
+    return Problem(
+        401, "Only for operators", str(error), _TYPE + "operators-only", headers=challenge
+    )
 
 
 @describe.register

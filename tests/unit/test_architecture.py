@@ -23,11 +23,12 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
 
 LAYERS = (
-    {"cli", "checks", "serving", "development", "mount", "terminal", "__main__"},
+    {"cli", "checks", "serving", "development", "mount", "terminal", "observation", "__main__"},
     {"web", "stack", "process", "release"},
     {"planning"},
     {"server", "store", "calculator", "dispatch"},
-    {"identity", "log", "payload", "telemetry"},
+    {"identity", "log", "payload"},
+    {"telemetry"},
     {"config", "errors", "files", "prctl"},
     {"__init__"},
 )
@@ -36,7 +37,8 @@ LAYERS = (
 BESIDE = {
     ("__main__", "cli"), ("cli", "checks"), ("cli", "serving"), ("cli", "development"),
     ("cli", "mount"), ("cli", "terminal"),
-    ("checks", "serving"), ("development", "serving"), ("stack", "process"), ("config", "errors"),
+    ("checks", "serving"), ("checks", "observation"), ("serving", "observation"),
+    ("development", "serving"), ("stack", "process"), ("config", "errors"),
 }  # fmt: skip
 """What may be imported although it stands beside."""
 
