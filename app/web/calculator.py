@@ -43,7 +43,7 @@ class CalculatorHandler(AppHandler):
         """Show the form; with `?expression=`, calculate."""
         expression = self.get_query_argument("expression", "", strip=False)
         digits = self.get_query_argument("digits", "")
-        if self.prefers_html() or not expression:
+        if self.prefers_html() or not (expression or digits):
             self._show(expression, digits)
         else:
             self.finish_json(_calculate(_from_texts(expression, digits)))
@@ -65,9 +65,10 @@ class CalculatorHandler(AppHandler):
         result: Result | None = None
         error = ""
         position: int | None = None
-        if expression:
+        if expression or digits:
             try:
-                result = _calculate(_from_texts(expression, digits))
+                request = _from_texts(expression, digits)
+                result = _calculate(request) if expression else None
             except CalculationError as raised:
                 error, position = str(raised), raised.position
             except InvalidInputError as raised:

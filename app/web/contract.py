@@ -92,9 +92,8 @@ class Operation:
     examples: tuple[Example, ...] = field(default_factory=tuple)
 
 
-def _problem(status: HTTPStatus, description: str, *, page: bool = False) -> Answer:
-    content: dict[str, Any] = {PROBLEM: ProblemDetails}
-    return Answer(status, description, content | {HTML: str} if page else content)
+def _problem(status: HTTPStatus, description: str) -> Answer:
+    return Answer(status, description, {PROBLEM: ProblemDetails, HTML: str})
 
 
 def _good(description: str, content: Mapping[str, Any]) -> Answer:
@@ -104,15 +103,15 @@ def _good(description: str, content: Mapping[str, Any]) -> Answer:
 _MALFORMED = _problem(HTTPStatus.BAD_REQUEST, "The body is not JSON in UTF-8")
 _TOO_LARGE = _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is above MAX_BODY_BYTES")
 _MEDIA_TYPE = _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is of another media type")
-_QUERY = _problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8", page=True)
+_QUERY = _problem(HTTPStatus.BAD_REQUEST, "The query is not UTF-8")
 _CALCULATED = {JSON: Result}
 _OPERATORS = (
     "For operators: who asks from the machine itself, or gives OPERATOR_TOKEN as "
     "`Authorization: Bearer` or as the password."
 )
 _NOT_AN_OPERATOR = (
-    _problem(HTTPStatus.UNAUTHORIZED, "Give OPERATOR_TOKEN", page=True),
-    _problem(HTTPStatus.FORBIDDEN, "Ask from the machine itself", page=True),
+    _problem(HTTPStatus.UNAUTHORIZED, "Give OPERATOR_TOKEN"),
+    _problem(HTTPStatus.FORBIDDEN, "Ask from the machine itself"),
 )
 _DIGITS = Parameter(
     "digits", "query", "Significant digits of the result",
@@ -143,7 +142,7 @@ OPERATIONS: Final = (
         "one; for all others a greeting.",
         (
             _good("The page, or the greeting", {TEXT: str, HTML: str}),
-            _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Redis, which counts, is away", page=True),
+            _problem(HTTPStatus.SERVICE_UNAVAILABLE, "Redis, which counts, is away"),
         ),
     ),
     Operation(
@@ -155,7 +154,7 @@ OPERATIONS: Final = (
         "Redis must answer, and the worker must not be about to end.",
         (
             _good("It can", {TEXT: str}),
-            _problem(HTTPStatus.SERVICE_UNAVAILABLE, "It cannot; says why", page=True),
+            _problem(HTTPStatus.SERVICE_UNAVAILABLE, "It cannot; says why"),
         ),
     ),
     Operation(
@@ -181,8 +180,7 @@ OPERATIONS: Final = (
             _good("Events, without end", {"text/event-stream": str}),
             *_NOT_AN_OPERATOR,
             _problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "Too many streams are open", page=True
-            ),
+                HTTPStatus.SERVICE_UNAVAILABLE, "Too many streams are open"),
         ),
     ),
     Operation(
@@ -191,7 +189,7 @@ OPERATIONS: Final = (
         (
             _good("The value, or the page", {JSON: Result, HTML: str}),
             _QUERY,
-            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_VALUE, page=True),
+            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_VALUE),
         ),
         (
             Parameter("expression", "query", "As in Python", {"type": "string"}, "1/3 + 1/6"),
@@ -207,7 +205,7 @@ OPERATIONS: Final = (
             _MALFORMED,
             _TOO_LARGE,
             _MEDIA_TYPE,
-            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_VALUE, page=True),
+            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_VALUE),
         ),
         body=Calculation,
         forms=(JSON, FORM),
@@ -219,8 +217,8 @@ OPERATIONS: Final = (
         (
             _good("The value", _CALCULATED),
             _QUERY,
-            _problem(HTTPStatus.NOT_FOUND, "There is no such operation", page=True),
-            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_VALUE, page=True),
+            _problem(HTTPStatus.NOT_FOUND, "There is no such operation"),
+            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_VALUE),
         ),
         (
             Parameter(
@@ -239,7 +237,7 @@ OPERATIONS: Final = (
         (
             _good("The page", {HTML: str}),
             _QUERY,
-            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such example", page=True),
+            _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such example"),
         ),
         (
             Parameter(
@@ -261,12 +259,9 @@ OPERATIONS: Final = (
             _TOO_LARGE,
             _MEDIA_TYPE,
             _problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "Values are wrong, or no plan meets the load",
-                page=True,
-            ),
+                HTTPStatus.UNPROCESSABLE_ENTITY, "Values are wrong, or no plan meets the load"),
             _problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "Too many large plans are computed", page=True
-            ),
+                HTTPStatus.SERVICE_UNAVAILABLE, "Too many large plans are computed"),
         ),
         (
             Parameter(
@@ -292,8 +287,8 @@ OPERATIONS: Final = (
         "The name carries a hash of the content, so that a copy may be kept for ever.",
         (
             _good("The file", {"*/*": bytes}),
-            _problem(HTTPStatus.BAD_REQUEST, "The name is no path", page=True),
-            _problem(HTTPStatus.NOT_FOUND, "There is no such file", page=True),
+            _problem(HTTPStatus.BAD_REQUEST, "The name is no path"),
+            _problem(HTTPStatus.NOT_FOUND, "There is no such file"),
         ),
         (
             Parameter(
