@@ -502,7 +502,8 @@ def _warn_of_redis(context: Context, plan: Plan) -> None:
 
     address = nginx.listen_addresses(plan.settings.host, plan.settings.port)[0]
     answer = probe.get(address, "/ready")
-    if answer is not None and answer.status != 200:
+    # Another answer is Nginx's, which may send on to TLS or serve other hosts only.
+    if answer is not None and answer.status == 503:
         reason = msgspec.json.decode(answer.body)["detail"]
         where = log.mask(plan.settings.redis_address)
         context.say(

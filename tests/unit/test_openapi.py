@@ -30,6 +30,11 @@ def named(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
 
 
+def rules_of(served: Any) -> list[Any]:  # noqa: ANN401 - untyped there
+    """The routes of an application."""
+    return list(served.wildcard_router.rules)
+
+
 def schema(name: str) -> dict[str, Any]:
     found: dict[str, Any] = openapi.document()["components"]["schemas"][name]
     return found
@@ -38,7 +43,7 @@ def schema(name: str) -> dict[str, Any]:
 def test_routes_and_document_have_the_same_addresses_and_methods() -> None:
     routed = {
         f"{method} {template_of(rule.matcher.regex.pattern)}"
-        for rule in application().wildcard_router.rules
+        for rule in rules_of(application())
         for method in rule.target.SUPPORTED_METHODS
         if method != "HEAD"
     }
