@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -42,6 +43,7 @@ class Visit:
     hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
     bytes: int = 0
+    _under_way: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         page = self.page
@@ -54,16 +56,28 @@ class Visit:
         )
         wire = page.context.new_cdp_session(page)
         wire.send("Network.enable")
-        wire.on("Network.loadingFinished", self._count)
+        wire.on("Network.requestWillBeSent", self._begin)
+        wire.on("Network.loadingFinished", self._end)
+        wire.on("Network.loadingFailed", self._end)
 
-    def _count(self, event: dict[str, Any]) -> None:
-        self.bytes += int(event["encodedDataLength"])
+    def _begin(self, event: dict[str, Any]) -> None:
+        if event.get("type") != "EventSource":
+            self._under_way.add(event["requestId"])
+
+    def _end(self, event: dict[str, Any]) -> None:
+        self._under_way.discard(event["requestId"])
+        self.bytes += int(event.get("encodedDataLength", 0))
 
     def open(self, address: str) -> Response:
-        """Go there and wait until all that the page is made of has come."""
+        """Go there and wait until all that the page is made of has come, its typeface included."""
         self.bytes = 0
         answer = self.page.goto(address, wait_until="load")
         assert answer is not None
+        self.page.evaluate("document.fonts.ready.then(() => null)")
+        deadline = time.monotonic() + DEADLINE_MS / 1000
+        while self._under_way:
+            assert time.monotonic() < deadline, "the page never comes to rest"
+            self.page.evaluate("null")  # lets events in
         return answer
 
     def violations(self) -> list[str]:
