@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -139,7 +140,7 @@ def test_methods_of_a_stranger_make_no_series(memory: Memory) -> None:
     meter = Meter(region_of(memory, 1001))
     for number in range(50):
         meter.of_requests(f"METHOD{number}", "/", 405)(0.001)
-    keys = [key for key in add_up(memory.read()).of(catalogue.REQUEST_DURATION.name)]
+    keys = list(add_up(memory.read()).of(catalogue.REQUEST_DURATION.name))
     assert [dict(key.labels)["method"] for key in keys] == ["OTHER"]
 
 
@@ -166,7 +167,7 @@ def test_ring_keeps_the_last_hour_and_no_more(memory: Memory) -> None:
     found = ring.samples()
     assert found[-1].requests == 999
     assert found[-1].at - found[0].at >= history.SPAN_S
-    assert [b.requests - a.requests for a, b in zip(found, found[1:], strict=False)] == (
+    assert [b.requests - a.requests for a, b in itertools.pairwise(found)] == (
         [1.0] * (len(found) - 1)
     )
 
