@@ -6,8 +6,9 @@ import asyncio
 import os
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from app import log
 from app.errors import StackError
 from app.identity import APP_NAME
 from app.telemetry import station
@@ -82,8 +83,12 @@ class Observation:
         self._vitals = Vitals(self.meter, store, connections)
         self._vitals.start()
 
-    async def close(self) -> None:
-        """Show the last, and hand on the traces that are left."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Show the last, and hand on the lines and traces that are left."""
+        log.flush()
         if self._vitals is not None:
             self._vitals.stop()
         await asyncio.to_thread(self._tracer.close)

@@ -87,11 +87,16 @@ def read(parent: str, state: Callable[[], str]) -> Trace | None:
     if found is None:
         return None
     version, trace_id, parent_id, flags, more = found.groups()
-    if version == "ff" or (version == "00" and more is not None):
+    if version != "00":
+        if version == "ff":
+            return None
+    elif more is not None:
         return None
     if trace_id == _NO_TRACE or parent_id == _NO_SPAN:
         return None
-    return Trace(trace_id, new_span_id(), parent_id, int(flags, 16) & SAMPLED, _sound(state()))
+    given = state()
+    is_sampled = SAMPLED if flags == "01" else int(flags, 16) & SAMPLED
+    return Trace(trace_id, new_span_id(), parent_id, is_sampled, _sound(given) if given else "")
 
 
 def new_span_id() -> str:

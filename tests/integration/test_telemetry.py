@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -79,7 +80,7 @@ def test_scrape_is_what_prometheus_reads(service: Stack) -> None:
     for family in families.values():
         assert re.fullmatch(r"(windlass|process)_[a-z0-9_]+", family.name)
         for sample in family.samples:
-            route = sample.labels.get("route", "")
+            route = sample.labels.get("route", "/")
             assert route.startswith(("/", "(")), sample
             assert "nowhere" not in route
     lines = answer.text.splitlines()
@@ -245,9 +246,7 @@ def test_top_says_when_there_is_nothing_to_show(make_stack: Callable[..., Stack]
 def test_trace_of_the_caller_is_in_the_log_lines(service: Stack) -> None:
     for path in ("/metadata", "/calculator"):
         service.get(path, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-        (line,) = wait_for(
-            lambda path=path: lines_of(service, path=path, trace_id=TRACE), "the line"
-        )
+        (line,) = wait_for(partial(lines_of, service, path=path, trace_id=TRACE), "the line")
         assert re.fullmatch(r"[0-9a-f]{16}", line["span_id"])
         assert line["span_id"] != PARENT
 
