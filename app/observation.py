@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Self
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from app.telemetry.trace import Tracer
     from app.telemetry.vitals import Store
 
+CLOSE_TIMEOUT_S = 3.0
 _EXTRA = ("opentelemetry", "google", "requests")
 
 
@@ -91,7 +93,11 @@ class Observation:
         log.flush()
         if self._vitals is not None:
             self._vitals.stop()
-        await asyncio.to_thread(self._tracer.close)
+        if self._tracer.sends:
+            # Nobody waits for a collector that is slow or away.
+            closing = threading.Thread(target=self._tracer.close, daemon=True)
+            closing.start()
+            await asyncio.to_thread(closing.join, CLOSE_TIMEOUT_S)
 
 
 def make_tracer(settings: Settings, identity: Identity) -> Tracer:

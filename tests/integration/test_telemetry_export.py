@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app.config import Sources, load
 from app.identity import Identity
-from app.observation import make_tracer
+from app.observation import CLOSE_TIMEOUT_S, Observation, make_tracer
+from app.telemetry import station
 from app.telemetry.answered import Answered
+from app.telemetry.station import Nowhere
 from app.telemetry.trace import PassOn
 from tests.otlp_receiver import Collector, receiving
-from tests.support import ROOT, wait_for
+from tests.support import ROOT, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +111,24 @@ def test_missing_extra_is_named() -> None:
         "except errors.StackError as error: print(error)"
     )
     assert "windlass[otel]" in said
+
+
+def test_collector_that_is_away_holds_up_nobodys_end() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    settings = load(Sources({"OTLP_ENDPOINT": address, "METRICS": "no"}, None))
+
+    async def serve() -> None:
+        async with Observation(settings, IDENTITY, Nowhere(), None):
+            sends = station.installed().tracer
+            sends.end(answered(sends.begin("", "")))
+
+    before = station.installed()
+    begun = time.monotonic()
+    try:
+        asyncio.run(serve())
+    finally:
+        station.install(before)
+    assert time.monotonic() - begun < CLOSE_TIMEOUT_S + 5
 
 
 def test_stack_sends_the_spans_of_its_requests(
