@@ -87,6 +87,7 @@ def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
     \b
       windlass up -d      start the whole stack
       windlass status     what runs, since when
+      windlass top        how it is, second by second
       windlass logs -f    what it says
       windlass reload     new code or settings, without a gap
       windlass down       stop it

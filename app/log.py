@@ -10,9 +10,12 @@ import asyncio
 import logging
 import re
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO, cast
+from weakref import WeakSet
 
 import msgspec
 import structlog
@@ -89,7 +92,12 @@ def configure(
     logging.captureWarnings(capture=True)
 
 
-class AccessLine(msgspec.Struct, omit_defaults=True):
+FLUSH_S = 0.02
+"""How long a line of a request may wait for others: writing one takes longer than making ten."""
+_MOST_WAITING = 256
+
+
+class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     """One request as a line of the log; its fields are those of `Answered`."""
 
     request_id: str
@@ -107,7 +115,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True):
 
 
 class AccessLog:
-    """Writes a line for each request, all those of one turn of the event loop at once.
+    """Writes a line for each request, those of some milliseconds at once.
 
     A line of JSON has the form of every other line; it is only put together with less work, since
     there is one for each request. Where lines are not JSON, or info is below the level, they go
@@ -116,36 +124,69 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._target = _access_target
-        self._lines: list[bytes] = []
+        self._waiting: list[tuple[float, Answered]] = []
+        _access_logs.add(self)
 
     def write(self, request: Answered) -> None:
-        """Write the line of one request."""
-        duration_ms = round(request.duration_s * 1000, 2)
-        trace = request.trace
+        """Write the line of one request, within `FLUSH_S` or with the next `flush`."""
         if self._target is None:
-            get().info(
-                "request", request_id=request.request_id, method=request.method, path=request.path,
-                status=request.status, duration_ms=duration_ms, remote=request.remote,
-                **({} if trace is None else place_of(trace)),
-            )  # fmt: skip
+            _write_as_others(request)
             return
-        path = request.path
-        line = AccessLine(
-            request.request_id, request.method, mask(path) if "://" in path else path,
-            request.status, duration_ms, request.remote, "request", "info",
-            datetime.now(UTC).isoformat().replace("+00:00", "Z"), self._target.worker,
-        )  # fmt: skip
-        if trace is not None:
-            line.trace_id, line.span_id = trace.trace_id, trace.span_id
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._lines.append(_LINES.encode(line))
+        waiting = self._waiting
+        if not waiting:
+            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        waiting.append((time.time(), request))
+        if len(waiting) >= _MOST_WAITING:
+            self.flush()
 
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if self._target is not None:
-            self._target.stream.write(b"\n".join([*lines, b""]).decode())
-            self._target.stream.flush()
+    def flush(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        target = self._target
+        if target is None or not waiting:
+            return
+        data = _LINES.encode_lines([_line(at, request, target.worker) for at, request in waiting])
+        stream = target.stream
+        binary = getattr(stream, "buffer", None)
+        if binary is None:
+            stream.write(data.decode())
+        else:
+            stream.flush()  # what others have written comes first
+            binary.write(data)
+        stream.flush()
+
+
+def flush() -> None:
+    """Write the access lines that wait: a process is about to end."""
+    for each in tuple(_access_logs):
+        each.flush()
+
+
+def _write_as_others(request: Answered) -> None:
+    get().info(
+        "request", request_id=request.request_id, method=request.method, path=request.path,
+        status=request.status, duration_ms=round(request.duration_s * 1000, 2),
+        remote=request.remote, **({} if request.trace is None else place_of(request.trace)),
+    )  # fmt: skip
+
+
+def _line(at: float, request: Answered, worker: object) -> AccessLine:
+    path, trace = request.path, request.trace
+    whole = int(at)
+    line = AccessLine(
+        request.request_id, request.method, mask(path) if "://" in path else path, request.status,
+        round(request.duration_s * 1000, 2), request.remote, "request", "info",
+        f"{_second(whole)}.{int((at - whole) * 1e6):06d}Z", worker,
+    )  # fmt: skip
+    if trace is not None:
+        line.trace_id, line.span_id = trace.trace_id, trace.span_id
+    return line
+
+
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    """A second, as ISO 8601 has it; asked for many times."""
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +196,7 @@ class _AccessTarget:
 
 
 _LINES = msgspec.json.Encoder()
+_access_logs: WeakSet[AccessLog] = WeakSet()
 _access_target: _AccessTarget | None = None
 """Where lines of JSON go; None where access lines go the way of the others."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from app import log
 from app.errors import StackError
 from app.identity import APP_NAME
 from app.telemetry import station
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from app.telemetry.trace import Tracer
     from app.telemetry.vitals import Store
 
+CLOSE_TIMEOUT_S = 3.0
 _EXTRA = ("opentelemetry", "google", "requests")
 
 
@@ -82,11 +85,19 @@ class Observation:
         self._vitals = Vitals(self.meter, store, connections)
         self._vitals.start()
 
-    async def close(self) -> None:
-        """Show the last, and hand on the traces that are left."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Show the last, and hand on the lines and traces that are left."""
+        log.flush()
         if self._vitals is not None:
             self._vitals.stop()
-        await asyncio.to_thread(self._tracer.close)
+        if self._tracer.sends:
+            # Nobody waits for a collector that is slow or away.
+            closing = threading.Thread(target=self._tracer.close, daemon=True)
+            closing.start()
+            await asyncio.to_thread(closing.join, CLOSE_TIMEOUT_S)
 
 
 def make_tracer(settings: Settings, identity: Identity) -> Tracer:

@@ -72,7 +72,7 @@ class Service:
         observation = Observation(
             self.settings, self.identity, self.sources, context.region, context.slot
         )
-        async with self._application(orders.are_to_leave) as (application, store):
+        async with observation, self._application(orders.are_to_leave) as (application, store):
             counted = _Counted(application)
             taker = counted if self.settings.recycle_after_requests else application
             await self._answer_own_probe(taker)
@@ -90,7 +90,6 @@ class Service:
                         # One that is called back from standby serves anew while this goes on.
                         drains.create_task(_drain(server, context.drain_timeout_s))
                         await orders.other_than(Wish.STAND_BY)
-        await observation.close()
 
     def _serve(self, application: Taker, listeners: list[socket.socket]) -> Server:
         server = self._make_server(application, behind_proxy=True)
@@ -131,13 +130,12 @@ class Service:
         ]
         stopping = _stop_event(signal.SIGTERM, signal.SIGINT)
         observation = Observation.alone(self.settings, self.identity, self.sources)
-        async with self._application(stopping.is_set) as (application, store):
+        async with observation, self._application(stopping.is_set) as (application, store):
             server = self._make_server(application, behind_proxy=False)
             server.add_sockets(listeners)
             observation.begin(store, lambda: server.open_connections)
             await stopping.wait()
             await server.drain(1.0)
-        await observation.close()
 
     def make_store(self) -> RedisStore:
         """The way to Redis; to be made in the process that uses it."""

@@ -37,6 +37,7 @@ in
       ../nix
       ../requirements-binaries.txt
       ../requirements-dev.txt
+      ../requirements-otel.txt
       ../requirements.txt
       ../run
       ../tests

@@ -17,12 +17,16 @@ rec {
       msgspec
       mypy
       numpy
+      opentelemetry-exporter-otlp-proto-http
+      opentelemetry-sdk
+      prometheus-client
       psutil
       pytest
       pytest-benchmark
       pytest-cov
       pytest-timeout
       python-dotenv
+      pyyaml
       redis
       rich
       ruff
@@ -31,6 +35,7 @@ rec {
       supervisor
       tornado
       types-psutil
+      types-pyyaml
       uv
       uvloop
     ]

@@ -19,7 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"requirements.txt": (), "requirements-dev.txt": ("--extra", "dev")}
+LOCKS = {
+    "requirements.txt": (),
+    "requirements-otel.txt": ("--extra", "otel"),
+    "requirements-dev.txt": ("--extra", "dev"),
+}
 _RESOLVE_TIMEOUT_S = 600
 _NIX_TIMEOUT_S = 1800
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)

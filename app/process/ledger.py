@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app.process.options import MasterOptions
     from app.process.state import Child, MasterState
 
+_REASONS = ("stopped", "killed", "exited", "blocked", "late")
 _RESULTS = {"reloaded": "succeeded", "reload failed": "failed", "went back": "back"}
 
 
@@ -52,6 +53,7 @@ class Ledger:
                 Origin(MASTER, -1, os.getpid(), state.started, "", "", options.release)
             )
             self._meter = Meter(region_of_master)
+            self._begin_at_zero()
 
     def _open(self, *, wanted: bool) -> Memory | None:
         descriptor = self._state.metrics_fd
@@ -72,6 +74,14 @@ class Ledger:
             return None
         self._state.metrics_fd = memory.descriptor
         return memory
+
+    def _begin_at_zero(self) -> None:
+        """Show each count from the start: an increase is seen only beside what was before it."""
+        for reason in _REASONS:
+            self._meter.add(catalogue.WORKER_ENDS, reason, amount=0)
+        for result in _RESULTS.values():
+            self._meter.add(catalogue.UPGRADES, result, amount=0)
+        self._meter.add(catalogue.RECYCLED, amount=0)
 
     def region(self) -> Region | None:
         """Where a worker that is about to be forked is to count."""

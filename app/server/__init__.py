@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.server.application import Application
 from app.server.engine import HTTPServer
-from app.server.headers import field_of
+from app.server.headers import field_of, fields_of
 from app.server.prepared import Prepared, date_of
 from app.server.stock import StockServer
 
@@ -42,6 +42,7 @@ __all__ = [
     "StockServer",
     "date_of",
     "field_of",
+    "fields_of",
     "make_server",
 ]
 

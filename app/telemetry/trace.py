@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import random
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from app.telemetry.answered import Answered
 
-_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_IDS = r"-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+_VERSION_0 = re.compile(f"00{_IDS}")
+_LATER_VERSION = re.compile(rf"[0-9a-f]{{2}}{_IDS}(-.*)?")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _LONGEST_PARENT = 256
 _LONGEST_STATE = 512
@@ -26,7 +28,7 @@ _MEMBER = re.compile(rf"{_KEY}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\
 SAMPLED = 1
 
 
-class Trace(NamedTuple):
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """A request's place in a trace.
 
     Attributes:
@@ -52,12 +54,15 @@ class Trace(NamedTuple):
 class Tracer(Protocol):
     """What is done with spans."""
 
-    def begin(self, parent: str, state: Callable[[], str]) -> Trace | None:
+    sends: bool
+    """Whether spans go anywhere."""
+
+    def begin(self, parent: str, state: str) -> Trace | None:
         """The place of a request; None where it is part of no trace.
 
         Args:
             parent: the field `traceparent`, or empty.
-            state: gives the field `tracestate`, or empty.
+            state: the field `tracestate`, or empty.
         """
 
     def end(self, request: Answered) -> None:
@@ -70,7 +75,9 @@ class Tracer(Protocol):
 class PassOn:
     """Takes over the traces of others and sends nothing anywhere."""
 
-    def begin(self, parent: str, state: Callable[[], str]) -> Trace | None:
+    sends = False
+
+    def begin(self, parent: str, state: str) -> Trace | None:
         """As `Tracer.begin`."""
         return read(parent, state) if parent else None
 
@@ -81,17 +88,22 @@ class PassOn:
         """As `Tracer.close`."""
 
 
-def read(parent: str, state: Callable[[], str]) -> Trace | None:
+def read(parent: str, state: str) -> Trace | None:
     """The place of a request that says whose part it is; None where that is not sound."""
-    found = _PARENT.fullmatch(parent) if len(parent) <= _LONGEST_PARENT else None
-    if found is None:
+    if _VERSION_0.fullmatch(parent) is None and not _is_of_later_version(parent):
         return None
-    version, trace_id, parent_id, flags, more = found.groups()
-    if version == "ff" or (version == "00" and more is not None):
-        return None
+    trace_id, parent_id, flags = parent[3:35], parent[36:52], parent[53:55]
     if trace_id == _NO_TRACE or parent_id == _NO_SPAN:
         return None
-    return Trace(trace_id, new_span_id(), parent_id, int(flags, 16) & SAMPLED, _sound(state()))
+    is_sampled = SAMPLED if flags == "01" else int(flags, 16) & SAMPLED
+    return Trace(trace_id, new_span_id(), parent_id, is_sampled, _sound(state) if state else "")
+
+
+def _is_of_later_version(parent: str) -> bool:
+    """Whether it begins as what is known, and may go on after that."""
+    if len(parent) > _LONGEST_PARENT or parent[:2] in {"00", "ff"}:
+        return False
+    return _LATER_VERSION.fullmatch(parent) is not None
 
 
 def new_span_id() -> str:

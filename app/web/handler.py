@@ -20,6 +20,7 @@ from app.errors import AppError
 from app.server import date_of, field_of
 from app.web import problems
 from app.web.negotiation import prefers_html
+from app.web.recording import place_in_trace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -131,10 +132,7 @@ class AppHandler(RequestHandler):
     @cached_property
     def trace(self) -> Trace | None:
         """The request's place in a trace; see `app.telemetry.trace`."""
-        headers = self.request.headers
-        return self.services.station.tracer.begin(
-            field_of(headers, "Traceparent"), lambda: headers.get("Tracestate", "")
-        )
+        return place_in_trace(self.services.station.tracer, self.request.headers)
 
     def head(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
         """Answer as GET would; Tornado leaves the body out."""

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from app.server import field_of
+from app.server import field_of, fields_of
 from app.telemetry.answered import Answered
 from app.telemetry.totals import REFUSED
 
@@ -49,16 +49,15 @@ class Recording:
         self._requests = meter.of_requests
         self._counts = meter.counts
         self._tracer = tracer
+        self._traces = write is not None or tracer.sends
         self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
         for route in routes:
             known = self._routes.setdefault(route.handler_class, [])
             known.append((route.regex, template_of(route.regex.pattern)))
 
     def begin(self, headers: HTTPHeaders) -> Trace | None:
-        """The place in a trace of a request with these header fields; None where it has none."""
-        return self._tracer.begin(
-            field_of(headers, "Traceparent"), lambda: headers.get("Tracestate", "")
-        )
+        """The place in a trace of a request with these header fields; None where nobody asks."""
+        return place_in_trace(self._tracer, headers) if self._traces else None
 
     def end(self, request: Answered) -> None:
         """Note a request that was answered just now."""
@@ -73,7 +72,7 @@ class Recording:
         """Note the request of a handler that has answered: Tornado's `log_function`."""
         request = handler.request
         first_part_s: float | None = getattr(handler, "first_part_s", None)
-        trace: Trace | None = getattr(handler, "trace", None)
+        trace: Trace | None = getattr(handler, "trace", None) if self._traces else None
         self.end(
             Answered(
                 getattr(handler, "request_id", ""),
@@ -102,6 +101,12 @@ class Recording:
             return known[0][1]
         path = handler.request.path
         return next((name for pattern, name in known if pattern.match(path)), UNMATCHED)
+
+
+def place_in_trace(tracer: Tracer, headers: HTTPHeaders) -> Trace | None:
+    """The place in a trace of a request with these header fields; None where it has none."""
+    parent = field_of(headers, "Traceparent")
+    return tracer.begin(parent, fields_of(headers, "Tracestate") if parent else "")
 
 
 @lru_cache(maxsize=1024)

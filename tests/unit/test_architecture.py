@@ -23,7 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
 
 LAYERS = (
-    {"cli", "checks", "serving", "development", "mount", "terminal", "observation", "__main__"},
+    {
+        "cli",
+        "checks",
+        "serving",
+        "development",
+        "mount",
+        "terminal",
+        "observation",
+        "top",
+        "__main__",
+    },
     {"web", "stack", "process", "release"},
     {"planning"},
     {"server", "store", "calculator", "dispatch"},
@@ -36,7 +46,7 @@ LAYERS = (
 
 BESIDE = {
     ("__main__", "cli"), ("cli", "checks"), ("cli", "serving"), ("cli", "development"),
-    ("cli", "mount"), ("cli", "terminal"),
+    ("cli", "mount"), ("cli", "terminal"), ("mount", "top"), ("top", "terminal"),
     ("checks", "serving"), ("checks", "observation"), ("serving", "observation"),
     ("development", "serving"), ("stack", "process"), ("config", "errors"),
 }  # fmt: skip
