@@ -19,7 +19,7 @@ from app.planning import DetailedAnswer
 from app.web import planform
 from app.web.charts import merit_chart
 from app.web.handler import AppHandler
-from app.web.negotiation import FORM, JSON, media_type
+from app.web.negotiation import JSON, has_form, media_type
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -47,9 +47,9 @@ class ProductionPlanHandler(AppHandler):
     def post(self) -> Awaitable[None] | None:
         """Answer with each plant's output, in merit order; a coroutine only where it has to be."""
         # The form is of the page: who does not want pages sends JSON.
-        forms = (JSON, FORM) if self.prefers_html() else (JSON,)
-        if media_type(self.request, *forms) == FORM:
+        if has_form(self.request) and self.prefers_html():
             return self._answer_form()
+        media_type(self.request, JSON)
         details = self._details()
         answer = self.services.plans.answer_at_once(self.request.body, details=details)
         if answer is None:
