@@ -13,7 +13,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from weakref import WeakSet
 
@@ -145,7 +144,7 @@ class AccessLog:
         target = self._target
         if target is None or not waiting:
             return
-        data = _LINES.encode_lines([_line(at, request, target.worker) for at, request in waiting])
+        data = _LINES.encode_lines(_lines(waiting, target.worker))
         stream = target.stream
         binary = getattr(stream, "buffer", None)
         if binary is None:
@@ -170,23 +169,25 @@ def _write_as_others(request: Answered) -> None:
     )  # fmt: skip
 
 
-def _line(at: float, request: Answered, worker: object) -> AccessLine:
-    path, trace = request.path, request.trace
-    whole = int(at)
-    line = AccessLine(
-        request.request_id, request.method, mask(path) if "://" in path else path, request.status,
-        round(request.duration_s * 1000, 2), request.remote, "request", "info",
-        f"{_second(whole)}.{int((at - whole) * 1e6):06d}Z", worker,
-    )  # fmt: skip
-    if trace is not None:
-        line.trace_id, line.span_id = trace.trace_id, trace.span_id
-    return line
-
-
-@lru_cache(maxsize=4)
-def _second(whole: int) -> str:
-    """A second, as ISO 8601 has it; asked for many times."""
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}"
+def _lines(requests: list[tuple[float, Answered]], worker: object) -> list[AccessLine]:
+    """The lines of requests, each with the time at which it was answered."""
+    lines = []
+    known, second = -1, ""
+    for at, request in requests:
+        microseconds = int(at * 1_000_000)
+        if microseconds // 1_000_000 != known:
+            known = microseconds // 1_000_000
+            second = f"{datetime.fromtimestamp(known, UTC):%Y-%m-%dT%H:%M:%S}."
+        path, trace = request.path, request.trace
+        line = AccessLine(
+            request.request_id, request.method, mask(path) if "://" in path else path,
+            request.status, round(request.duration_s * 1000, 2), request.remote, "request", "info",
+            f"{second}{str(microseconds)[-6:]}Z", worker,
+        )  # fmt: skip
+        if trace is not None:
+            line.trace_id, line.span_id = trace.trace_id, trace.span_id
+        lines.append(line)
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

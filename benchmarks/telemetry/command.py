@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--part", "parts", multiple=True, type=click.Choice(["inside", "whole"]),
               help="Only this part; may be repeated.")  # fmt: skip
-@click.option("--rounds", default=40, show_default=True, help="Of the part inside.")
-@click.option("--requests", default=300, show_default=True, help="Of a turn of the part inside.")
+@click.option("--rounds", default=200, show_default=True, help="Of the part inside.")
+@click.option("--requests", default=50, show_default=True, help="Of a turn of the part inside.")
 @click.option("--sets", default=3, show_default=True, help="Fresh stacks of the part whole.")
 @click.option("--turns", default=5, show_default=True, help="Rounds of each set of stacks.")
 @click.option("--seconds", default=0.7, show_default=True, help="Of each load of the part whole.")

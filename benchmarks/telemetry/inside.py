@@ -140,6 +140,6 @@ def _way(
                 await asyncio.sleep(0)
         if not sink.last.startswith(b"HTTP/1.1 200"):
             raise LookupError(f"a wrong answer: {sink.last[:200]!r}")
-        await asyncio.sleep(0)  # what is written once a turn
+        log.flush()  # what waits is this arm's, too
 
     return lambda: runner.run(ask_all())
