@@ -39,7 +39,7 @@ PICTURES = (
     Picture("productionplan-narrow", "/productionplan", (320, 900), begin_at="#answer"),
     Picture("status", "/status", (1080, 1180)),
     Picture("status-dark", "/status", (1080, 760), "dark"),
-    Picture("docs", "/docs", (1080, 900), begin_at="#post-productionplan"),
+    Picture("docs", "/docs", (1080, 820), begin_at="#post-productionplan"),
 )
 
 

@@ -177,7 +177,7 @@ def _worker_row(worker: Worker) -> list[Cell]:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units: `3 d 4 h`, `15 min 5 s`."""
+    """A length of time, to about a tenth: `3 d 4 h`, `9 min 5 s`, `15 min`."""
     rest = int(seconds)
     parts = []
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -185,7 +185,8 @@ def duration(seconds: float) -> str:
         parts.append((count, unit))
     while len(parts) > 1 and not parts[0][0]:
         parts.pop(0)
-    return " ".join(f"{count} {unit}" for count, unit in parts[:2])
+    shown = parts[:1] if parts[0][0] >= 10 else parts[:2]
+    return " ".join(f"{count} {unit}" for count, unit in shown)
 
 
 def moment(at: float) -> str:

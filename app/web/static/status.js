@@ -41,7 +41,7 @@ function optionsOf(name, place) {
     tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
     scales: { y: { range: (_plot, _low, high) => [0, (high || 1) * 1.08] } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_plot, times) => times.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
+      { ...axis, size: 30, grid: { show: false }, values: (_plot, times) => times.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
       { ...axis, size: 48 },
     ],
     series: [{}, ...LINES[name].map(([, variable]) => ({ stroke: colour(variable), width: 2, points: { show: false } }))],
