@@ -31,7 +31,7 @@ ASKED: tuple[tuple[Route, str, str, str | None], ...] = (
     (("POST", "/calculator", "4xx"), "POST", "/calculator", '{"expression": "1/0"}'),
     (("GET", "(unmatched)", "4xx"), "GET", "/no/such/page", None),
 )
-_PAUSE_S = 0.002
+_PAUSE_S = 0.005
 
 
 class Load:

@@ -50,6 +50,8 @@ class Recording:
         self._counts = meter.counts
         self._tracer = tracer
         self._traces = write is not None or tracer.sends
+        self.is_idle = write is None and not meter.counts and not tracer.sends
+        """Whether nothing is noted at all."""
         self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
         for route in routes:
             known = self._routes.setdefault(route.handler_class, [])
@@ -70,6 +72,8 @@ class Recording:
 
     def handled(self, handler: RequestHandler) -> None:
         """Note the request of a handler that has answered: Tornado's `log_function`."""
+        if self.is_idle:
+            return
         request = handler.request
         first_part_s: float | None = getattr(handler, "first_part_s", None)
         trace: Trace | None = getattr(handler, "trace", None) if self._traces else None

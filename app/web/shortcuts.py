@@ -121,8 +121,9 @@ class _Sender:
     ) -> None:
         request_id = request_id_of(headers)
         recording = self._recording
-        trace = recording.begin(headers)
         self._prepared.send(connection, {"X-Request-ID": request_id, **own}, body)
+        if recording.is_idle:
+            return
         context: Any = getattr(connection, "context", None)
         # A shortcut is found by its whole path, which is the route's template, too.
         method, path, _ = start_line
@@ -135,6 +136,6 @@ class _Sender:
                 self._prepared.status,
                 time.monotonic() - started,
                 getattr(context, "remote_ip", ""),
-                trace,
+                recording.begin(headers),
             )
         )

@@ -142,7 +142,8 @@ def test_workers_on_standby_serve_again_at_once(tmp_path: Path) -> None:
         assert master.reload(number=signal.SIGUSR2) == "went back to a"
         assert {child.pid for child in master.ready("a")} == old
         assert master.status.release == "a"
-        assert str(tmp_path / "a") in command_line(master)
+        # The old workers serve, and say so, before their master runs the old code again.
+        master.wait_for(lambda: str(tmp_path / "a") in command_line(master), "the old master")
         master.wait_for(lambda: len(master.status.children) == 2, "the end of the new workers")
         assert master.ask()[0] == "a"
         assert master.reload(number=signal.SIGUSR2) == (

@@ -51,7 +51,7 @@ def test_what_is_counted_is_what_was_sent_across_reloads_and_killed_workers(
     make_stack: Callable[..., Stack],
 ) -> None:
     """`TELEMETRY_UPGRADES=10 TELEMETRY_KILLS=5` is the long form."""
-    stack = make_stack(ACCESS_LOG="no")
+    stack = make_stack(ACCESS_LOG="no", START_TIMEOUT_S="120")
     stack.up()
     account = adds_up(
         stack,
