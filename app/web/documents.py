@@ -9,7 +9,7 @@ from tornado.escape import xhtml_escape
 
 from app.web import openapi
 from app.web.handler import JSON, AppHandler
-from app.web.reference import reference
+from app.web.reference import Row, reference
 
 _CODE: Final = re.compile(r"`([^`]+)`")
 
@@ -32,7 +32,16 @@ class DocsHandler(AppHandler):
             reference=reference(),
             preface=openapi.document()["info"],
             prose=prose,
+            linked=linked,
         )
+
+
+def linked(row: Row) -> str:
+    """The type of a row as HTML, each schema that it mentions with the way there."""
+    kind = xhtml_escape(row.kind)
+    for name in dict.fromkeys(row.links):
+        kind = re.sub(rf"\b{name}\b", f'<a href="#{name}">{name}</a>', kind)
+    return kind
 
 
 def prose(text: str) -> str:

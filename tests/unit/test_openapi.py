@@ -16,10 +16,10 @@ from app.errors import InvalidInputError
 from app.planning import decode
 from app.web import openapi
 from app.web.contract import JSON, OPERATIONS, PROBLEM, Operation
-from app.web.documents import prose
+from app.web.documents import linked, prose
 from app.web.planform import EXAMPLES, EXAMPLES_FOLDER
 from app.web.recording import template_of
-from app.web.reference import reference
+from app.web.reference import Row, reference
 from benchmarks.micro.service import application
 
 if TYPE_CHECKING:
@@ -165,6 +165,11 @@ def test_page_has_all_that_the_document_has() -> None:
     plan = next(entry for entry in entries if entry.anchor == "post-productionplan")
     address = "http://localhost:8000/productionplan?details=true"
     assert plan.curl == f"curl --json @payload3.json '{address}'"
+
+
+def test_types_lead_to_their_schemas() -> None:
+    row = Row("200", "list of A or AB", ("A", "AB"), is_required=True, description="")
+    assert linked(row) == 'list of <a href="#A">A</a> or <a href="#AB">AB</a>'
 
 
 def test_prose_is_escaped_but_for_code() -> None:
