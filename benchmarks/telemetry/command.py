@@ -45,16 +45,21 @@ def _inside(rounds: int, requests: int, seed: int) -> Iterator[str]:
     from benchmarks.telemetry.inside import measure
 
     yield "inside: engine and application without a network; CPU of a request"
-    yield f"{'path':18}{'arm':22}{'us':>8}   ratio to bare (95 %)"
+    yield f"{'path':18}{'arm':22}{'us':>8}{'least':>8}   ratio of the least, of medians (95 %)"
     for cost in measure(rounds, requests, seed):
-        yield f"{cost.path:18}{cost.arm:22}{cost.cpu_us:8.1f}   {cost.ratio}"
+        figures = f"{cost.cpu_us:8.1f}{cost.least_us:8.1f}   {cost.least_ratio:.3f}"
+        yield f"{cost.path:18}{cost.arm:22}{figures}   {cost.ratio}"
 
 
 def _whole(sets: int, turns: int, seconds: float, seed: int) -> Iterator[str]:
+    from benchmarks.peers.session import UnmeasuredError
     from benchmarks.telemetry.arms import ARMS
     from benchmarks.telemetry.whole import Effort, measure
 
-    found = measure(Effort(sets, turns, seconds), seed, lambda text: click.echo(text, err=True))
+    try:
+        found = measure(Effort(sets, turns, seconds), seed, lambda text: click.echo(text, err=True))
+    except UnmeasuredError as error:
+        raise click.ClickException(str(error)) from error
     yield "whole: through Nginx, one worker; ratios of paired loads, bare throughput by the arm's"
     yield f"{'path':18}{'arm':22}{'1/s':>8}   {'slower by':26}{'worker us':>9}   CPU ratio to bare"
     for path, figures in found.items():
