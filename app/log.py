@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from weakref import WeakSet
 
@@ -96,23 +97,6 @@ FLUSH_S = 0.02
 _MOST_WAITING = 256
 
 
-class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
-    """One request as a line of the log; its fields are those of `Answered`."""
-
-    request_id: str
-    method: str
-    path: str
-    status: int
-    duration_ms: float
-    remote: str
-    event: str
-    level: str
-    timestamp: str
-    worker: object = None
-    trace_id: str = ""
-    span_id: str = ""
-
-
 class AccessLog:
     """Writes a line for each request, those of some milliseconds at once.
 
@@ -144,15 +128,8 @@ class AccessLog:
         target = self._target
         if target is None or not waiting:
             return
-        data = _LINES.encode_lines(_lines(waiting, target.worker))
-        stream = target.stream
-        binary = getattr(stream, "buffer", None)
-        if binary is None:
-            stream.write(data.decode())
-        else:
-            stream.flush()  # what others have written comes first
-            binary.write(data)
-        stream.flush()
+        target.stream.write(_lines(waiting, target.worker))
+        target.stream.flush()
 
 
 def flush() -> None:
@@ -169,25 +146,26 @@ def _write_as_others(request: Answered) -> None:
     )  # fmt: skip
 
 
-def _lines(requests: list[tuple[float, Answered]], worker: object) -> list[AccessLine]:
+def _lines(requests: list[tuple[float, Answered]], worker: object) -> str:
     """The lines of requests, each with the time at which it was answered."""
-    lines = []
     known, second = -1, ""
+    end = "" if worker is None else f',"worker":{msgspec.json.encode(worker).decode()}'
+    lines = []
     for at, request in requests:
         microseconds = int(at * 1_000_000)
         if microseconds // 1_000_000 != known:
             known = microseconds // 1_000_000
             second = f"{datetime.fromtimestamp(known, UTC):%Y-%m-%dT%H:%M:%S}."
         path, trace = request.path, request.trace
-        line = AccessLine(
-            request.request_id, request.method, mask(path) if "://" in path else path,
-            request.status, round(request.duration_s * 1000, 2), request.remote, "request", "info",
-            f"{second}{str(microseconds)[-6:]}Z", worker,
-        )  # fmt: skip
-        if trace is not None:
-            line.trace_id, line.span_id = trace.trace_id, trace.span_id
-        lines.append(line)
-    return lines
+        place = "" if trace is None else _PLACE % (trace.trace_id, trace.span_id)
+        lines.append(
+            f'{{"request_id":{_quote(request.request_id)},"method":{_quote(request.method)},'
+            f'"path":{_quote(mask(path) if "://" in path else path)},"status":{request.status},'
+            f'"duration_ms":{round(request.duration_s * 1000, 2)},'
+            f'"remote":{_quote(request.remote)},"event":"request","level":"info",'
+            f'"timestamp":"{second}{str(microseconds)[-6:]}Z"{end}{place}}}\n'
+        )
+    return "".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +174,8 @@ class _AccessTarget:
     worker: object
 
 
-_LINES = msgspec.json.Encoder()
+_PLACE = ',"trace_id":"%s","span_id":"%s"'
+_quote = encode_basestring_ascii
 _access_logs: WeakSet[AccessLog] = WeakSet()
 _access_target: _AccessTarget | None = None
 """Where lines of JSON go; None where access lines go the way of the others."""

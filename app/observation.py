@@ -67,7 +67,7 @@ class Observation:
     @classmethod
     def alone(cls, settings: Settings, identity: Identity, sources: Sources) -> Observation:
         """That of a process without a master, which counts in memory of its own."""
-        region = Memory.make().free(frozenset())
+        region = Memory.make().free(frozenset()) if settings.metrics else None
         if region is not None:
             region.assign(os.getpid())
         return cls(settings, identity, sources, region)

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -151,7 +150,7 @@ def adds_up(stack: Stack, *, upgrades: int, kills: int) -> Account:
             seen = now
     routes = [route for route, *_ in ASKED]
     sent = load.answered
-    wait_for(lambda: _all_counted(stack, before, sent), "what was sent is counted", 5)
+    wait_for(lambda: _all_counted(stack, before, sent), "what was sent is counted", 30)
     after = scrape(stack)
     backwards += fallen(seen, after)
     counted = requests_in(after) - requests_in(before)
@@ -179,8 +178,7 @@ def _kill_one(stack: Stack, turn: int) -> None:
         now = [p for p in stack.status()["processes"] if p["name"] == victim["name"]]
         return any(p["pid"] != victim["pid"] and p["state"] == "ready" for p in now)
 
-    wait_for(replaced, "another worker in its place", 30)
-    time.sleep(0)
+    wait_for(replaced, "another worker in its place", 120)
 
 
 def _tried_again(stack: Stack) -> int:

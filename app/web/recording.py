@@ -49,8 +49,9 @@ class Recording:
         self._requests = meter.of_requests
         self._counts = meter.counts
         self._tracer = tracer
-        self._traces = write is not None or tracer.sends
-        self.is_idle = write is None and not meter.counts and not tracer.sends
+        self.tells = write is not None or tracer.sends
+        """Whether anybody is told of each request, or it is counted at most."""
+        self.is_idle = not self.tells and not meter.counts
         """Whether nothing is noted at all."""
         self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
         for route in routes:
@@ -59,16 +60,20 @@ class Recording:
 
     def begin(self, headers: HTTPHeaders) -> Trace | None:
         """The place in a trace of a request with these header fields; None where nobody asks."""
-        return place_in_trace(self._tracer, headers) if self._traces else None
+        return place_in_trace(self._tracer, headers) if self.tells else None
 
     def end(self, request: Answered) -> None:
         """Note a request that was answered just now."""
         if self._write is not None:
             self._write(request)
         if self._counts:
-            self._requests(request.method, request.route, request.status)(request.duration_s)
+            self.count(request.method, request.route, request.status, request.duration_s)
         if request.trace is not None:
             self._tracer.end(request)
+
+    def count(self, method: str, route: str, status: int, duration_s: float) -> None:
+        """Count a request that was answered just now, and do no more."""
+        self._requests(method, route, status)(duration_s)
 
     def handled(self, handler: RequestHandler) -> None:
         """Note the request of a handler that has answered: Tornado's `log_function`."""
@@ -76,7 +81,7 @@ class Recording:
             return
         request = handler.request
         first_part_s: float | None = getattr(handler, "first_part_s", None)
-        trace: Trace | None = getattr(handler, "trace", None) if self._traces else None
+        trace: Trace | None = getattr(handler, "trace", None) if self.tells else None
         self.end(
             Answered(
                 getattr(handler, "request_id", ""),
@@ -94,7 +99,7 @@ class Recording:
     def refused(self, status: int) -> None:
         """Count what the engine has refused; it is no request, so there is nothing else to say."""
         if self._counts:
-            self._requests("", REFUSED, status)(0.0)
+            self.count("", REFUSED, status, 0.0)
 
     def route_of(self, handler: RequestHandler) -> str:
         """The template of the route by which a request came to a handler."""

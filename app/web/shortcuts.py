@@ -124,18 +124,17 @@ class _Sender:
         self._prepared.send(connection, {"X-Request-ID": request_id, **own}, body)
         if recording.is_idle:
             return
-        context: Any = getattr(connection, "context", None)
         # A shortcut is found by its whole path, which is the route's template, too.
         method, path, _ = start_line
+        duration_s = time.monotonic() - started
+        if not recording.tells:
+            recording.count(method, path, self._prepared.status, duration_s)
+            return
+        context: Any = getattr(connection, "context", None)
+        remote = getattr(context, "remote_ip", "")
         recording.end(
             Answered(
-                request_id,
-                method,
-                path,
-                path,
-                self._prepared.status,
-                time.monotonic() - started,
-                getattr(context, "remote_ip", ""),
+                request_id, method, path, path, self._prepared.status, duration_s, remote,
                 recording.begin(headers),
             )
-        )
+        )  # fmt: skip

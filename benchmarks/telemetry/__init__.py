@@ -4,6 +4,7 @@
 
     arms     what is on in each
     inside   the engine and the application without a network: the dearest case
+    direct   a server on a port, without Nginx
     whole    stacks with Nginx in front, under load
     command  ./run bench telemetry
 """

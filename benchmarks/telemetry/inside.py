@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from app import config, identity, log
@@ -62,12 +63,16 @@ class Cost:
 
     Attributes:
         cpu_us: of a request, the median, microseconds.
-        ratio: to the bare arm, of paired turns.
+        least_us: the least of all turns: what neighbours on the machine disturb least.
+        least_ratio: that to the bare arm's.
+        ratio: of the medians, to the bare arm, of paired turns.
     """
 
     path: str
     arm: str
     cpu_us: float
+    least_us: float
+    least_ratio: float
     ratio: Ratio
 
 
@@ -91,8 +96,12 @@ def measure(rounds: int, requests: int, seed: int) -> list[Cost]:
                     if number >= _WARM_UP:
                         spent[name].append(turn.cpu_s / requests)
             for name, times in spent.items():
-                median_us = sorted(times)[len(times) // 2] * 1e6
-                found.append(Cost(path, name, median_us, ratio(times, spent[BARE], seed)))
+                found.append(
+                    Cost(
+                        path, name, median(times) * 1e6, min(times) * 1e6,
+                        min(times) / min(spent[BARE]), ratio(times, spent[BARE], seed),
+                    )
+                )  # fmt: skip
     return found
 
 

@@ -217,6 +217,8 @@ def test_events_come_about_once_a_second(service: Stack) -> None:
         return sum(v for (name, _), v in scrape(service).items() if name == "windlass_http_streams")
 
     wait_for(lambda: streams() == 0, "the end of the stream")
+    assert "handler failed" not in service.log("web")
+    assert "Uncaught" not in service.log("web")
 
 
 def service_stream(stack: Stack) -> Any:  # noqa: ANN401 - a context manager of httpx
