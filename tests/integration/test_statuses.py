@@ -48,6 +48,7 @@ CASES: list[Case] = [
     ("GET", "/calculator", f"/calculator?expression={NO_UTF8}", {}, 400),
     ("GET", "/calculator", "/calculator?expression=1/0", {}, 422),
     ("GET", "/calculator", "/calculator?digits=many", {}, 422),
+    ("GET", "/calculator", "/calculator?digits=&expression=", {}, 422),
     ("POST", "/calculator", "/calculator", {"json": {"expression": "1"}}, 200),
     ("POST", "/calculator", "/calculator", {"data": {"expression": "1"}}, 200),
     ("POST", "/calculator", "/calculator", {"content": b"{", "headers": AS_JSON}, 400),
