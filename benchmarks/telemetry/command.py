@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_REQUESTS = 480
+_REQUESTS = 160
 
 
 @click.command()

@@ -26,7 +26,7 @@ from benchmarks.peers.session import UnmeasuredError
 from benchmarks.telemetry.arms import ARMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import psutil
 
@@ -63,10 +63,13 @@ def measure(rounds: int, requests: int, seed: int, say: Callable[[str], None]) -
                 order = list(ARMS)
                 rng.shuffle(order)
                 for arm in order:
-                    process, clients = served[_server_of(arm)]
-                    before = spent_s([process])
-                    _ask(clients, ARMS[arm].request(plain), requests)
-                    spent = (spent_s([process]) - before) / requests
+                    process, port = served[_server_of(arm)]
+                    request = ARMS[arm].request(plain)
+                    with _connected(port) as clients:
+                        _ask(clients, request, len(clients))
+                        before = spent_s([process])
+                        _ask(clients, request, requests)
+                        spent = (spent_s([process]) - before) / requests
                     if number:  # the first round warms up
                         found[path][arm].append(spent)
     return found
@@ -78,9 +81,8 @@ def _server_of(arm: str) -> str:
     return next(name for name, other in ARMS.items() if other.settings == wanted)
 
 
-def _served(
-    folder: Path, stack: ExitStack
-) -> dict[str, tuple[psutil.Process, list[socket.socket]]]:
+def _served(folder: Path, stack: ExitStack) -> dict[str, tuple[psutil.Process, int]]:
+    """Start the servers; each with its port."""
     (folder / "empty.env").touch()
     started = {}
     for name in dict.fromkeys(map(_server_of, ARMS)):
@@ -93,17 +95,19 @@ def _served(
         command = Command((sys.executable, "-m", "benchmarks.peers.apps.windlass"), settings, ROOT)
         log = folder / f"{name.replace(' ', '-')}.log"
         started[name] = (stack.enter_context(running(command, log)), port)
-    found = {}
-    for name, (process, port) in started.items():
+    for process, port in started.values():
         _wait(process, f"127.0.0.1:{port}")
-        clients = [
-            stack.enter_context(
-                contextlib.closing(socket.create_connection(("127.0.0.1", port), _TIMEOUT_S))
-            )
+    return started
+
+
+@contextlib.contextmanager
+def _connected(port: int) -> Iterator[list[socket.socket]]:
+    """Connections of one turn: on a busy machine a server would close them between two turns."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), _TIMEOUT_S))
             for _ in range(_CONNECTIONS)
         ]
-        found[name] = (process, clients)
-    return found
 
 
 def _wait(process: psutil.Process, address: str) -> None:
