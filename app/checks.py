@@ -16,6 +16,7 @@ from tornado.template import Loader
 
 from app import config
 from app.errors import AppError, StackError
+from app.observation import make_tracer
 from app.stack import lifecycle, render
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _check(name: str, attempt: Callable[[], str]) -> Finding:
 
 
 def _make(service: Service) -> str:
+    make_tracer(service.settings, service.identity).close()
     application = service.make_application(service.make_store(), lambda: False)
     templates = Path(application.settings["template_path"])
     names = [path.name for path in sorted(templates.glob("*.html"))]

@@ -87,6 +87,7 @@ def cli(ctx: click.Context, env_file: Path | None, *, quiet: bool) -> None:
     \b
       windlass up -d      start the whole stack
       windlass status     what runs, since when
+      windlass top        how it is, second by second
       windlass logs -f    what it says
       windlass reload     new code or settings, without a gap
       windlass down       stop it
@@ -350,6 +351,7 @@ def _master_options(context: Context, inherited: MasterState | None) -> MasterOp
     from app.process import MasterOptions, Recycling, state
     from app.serving import Service
     from app.stack import redis
+    from app.stack.overview import StackSources
 
     target = inherited.target if inherited else None
     # On the way back, the settings with which the release ran.
@@ -363,7 +365,9 @@ def _master_options(context: Context, inherited: MasterState | None) -> MasterOp
         run_dir=layout.run,
         workers=settings.worker_count,
         release=built.release,
-        run_worker=Service(settings, built, redis.address(settings, layout)).run_worker,
+        run_worker=Service(
+            settings, built, redis.address(settings, layout), StackSources(layout, built)
+        ).run_worker,
         command=tuple(target.argv[:-1]) if target else _newest_program(),
         newest=_newest_program,
         start_timeout_s=settings.start_timeout_s,
@@ -378,6 +382,7 @@ def _master_options(context: Context, inherited: MasterState | None) -> MasterOp
             settings.recycle_after_requests,
             settings.recycle_above_mb << 20,
         ),
+        metrics=settings.metrics,
     )
 
 
@@ -498,7 +503,8 @@ def _warn_of_redis(context: Context, plan: Plan) -> None:
 
     address = nginx.listen_addresses(plan.settings.host, plan.settings.port)[0]
     answer = probe.get(address, "/ready")
-    if answer is not None and answer.status != 200:
+    # Another answer is Nginx's, which may send on to TLS or serve other hosts only.
+    if answer is not None and answer.status == 503:
         reason = msgspec.json.decode(answer.body)["detail"]
         where = log.mask(plan.settings.redis_address)
         context.say(

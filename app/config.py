@@ -199,6 +199,17 @@ def _text() -> tuple[Callable[[str], Secret], str]:
     return Secret, "any text"
 
 
+def _token() -> tuple[Callable[[str], Secret], str]:
+    allowed = "16 to 256 printable ASCII characters without spaces, or empty"
+
+    def parse(text: str) -> Secret:
+        if text and not re.fullmatch(r"[\x21-\x7e]{16,256}", text):
+            raise _WrongValueError(allowed)
+        return Secret(text)
+
+    return parse, allowed
+
+
 def _host() -> tuple[Callable[[str], str], str]:
     allowed = "a host name or an IP address"
     label = r"[A-Za-z0-9_-]{1,63}"
@@ -354,6 +365,28 @@ class Settings:
     )
     access_log: bool = _variable(
         "yes", *_switch(), "Whether a worker writes a line for each request, beside Nginx's own"
+    )
+    metrics: bool = _variable(
+        "yes", *_switch(), "Whether requests and the like are counted, for /metrics and the board"
+    )
+    operator_token: Secret = _variable(
+        "",
+        *_token(),
+        "Who gives it sees /metrics and /status from anywhere; without, only this machine does",
+    )
+    otlp_endpoint: str | None = _variable(
+        "",
+        *_optional(
+            _pattern(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "http:// or https:// with a host"),
+            "no traces are sent",
+        ),
+        "Where traces are sent by OTLP over HTTP, such as http://localhost:4318; needs "
+        "windlass[otel]",
+    )
+    trace_percent: int = _variable(
+        "100",
+        *_integer(0, 100),
+        "Of the requests that no trace is known of, how many begin one that is sent",
     )
     start_timeout_s: int = _variable(
         "30", *_integer(1, 600), "Seconds a worker may take to become ready"

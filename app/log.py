@@ -10,9 +10,12 @@ import asyncio
 import logging
 import re
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, TextIO, cast
+from weakref import WeakSet
 
 import msgspec
 import structlog
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
+
+    from app.telemetry.answered import Answered
+    from app.telemetry.trace import Trace
 
 _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 _QUERY = re.compile(r"([?&](?:username|password)=)[^&\s]+", re.IGNORECASE)
@@ -86,23 +92,13 @@ def configure(
     logging.captureWarnings(capture=True)
 
 
-class AccessLine(msgspec.Struct, omit_defaults=True):
-    """One request as a line of the log; its fields are those of `AccessLog.write`."""
-
-    request_id: str
-    method: str
-    path: str
-    status: int
-    duration_ms: float
-    remote: str
-    event: str
-    level: str
-    timestamp: str
-    worker: object = None
+FLUSH_S = 0.02
+"""How long a line of a request may wait for others: writing one takes longer than making ten."""
+_MOST_WAITING = 256
 
 
 class AccessLog:
-    """Writes a line for each request, all those of one turn of the event loop at once.
+    """Writes a line for each request, those of some milliseconds at once.
 
     A line of JSON has the form of every other line; it is only put together with less work, since
     there is one for each request. Where lines are not JSON, or info is below the level, they go
@@ -111,34 +107,65 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._target = _access_target
-        self._lines: list[bytes] = []
+        self._waiting: list[tuple[float, Answered]] = []
+        _access_logs.add(self)
 
-    def write(
-        self, *, request_id: str, method: str, path: str, status: int, duration_s: float,
-        remote: str,
-    ) -> None:  # fmt: skip
-        """Write the line of one request; `duration_s` in seconds, from its head to its answer."""
-        duration_ms = round(duration_s * 1000, 2)
+    def write(self, request: Answered) -> None:
+        """Write the line of one request, within `FLUSH_S` or with the next `flush`."""
         if self._target is None:
-            get().info(
-                "request", request_id=request_id, method=method, path=path, status=status,
-                duration_ms=duration_ms, remote=remote,
-            )  # fmt: skip
+            _write_as_others(request)
             return
-        line = AccessLine(
-            request_id, method, mask(path) if "://" in path else path, status, duration_ms, remote,
-            "request", "info", datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            self._target.worker,
-        )  # fmt: skip
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._lines.append(_LINES.encode(line))
+        waiting = self._waiting
+        if not waiting:
+            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+        waiting.append((time.time(), request))
+        if len(waiting) >= _MOST_WAITING:
+            self.flush()
 
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if self._target is not None:
-            self._target.stream.write(b"\n".join([*lines, b""]).decode())
-            self._target.stream.flush()
+    def flush(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        target = self._target
+        if target is None or not waiting:
+            return
+        target.stream.write(_lines(waiting, target.worker))
+        target.stream.flush()
+
+
+def flush() -> None:
+    """Write the access lines that wait: a process is about to end."""
+    for each in tuple(_access_logs):
+        each.flush()
+
+
+def _write_as_others(request: Answered) -> None:
+    get().info(
+        "request", request_id=request.request_id, method=request.method, path=request.path,
+        status=request.status, duration_ms=round(request.duration_s * 1000, 2),
+        remote=request.remote, **({} if request.trace is None else place_of(request.trace)),
+    )  # fmt: skip
+
+
+def _lines(requests: list[tuple[float, Answered]], worker: object) -> str:
+    """The lines of requests, each with the time at which it was answered."""
+    known, second = -1, ""
+    end = "" if worker is None else f',"worker":{msgspec.json.encode(worker).decode()}'
+    lines = []
+    for at, request in requests:
+        microseconds = int(at * 1_000_000)
+        if microseconds // 1_000_000 != known:
+            known = microseconds // 1_000_000
+            second = f"{datetime.fromtimestamp(known, UTC):%Y-%m-%dT%H:%M:%S}."
+        path, trace = request.path, request.trace
+        place = "" if trace is None else _PLACE % (trace.trace_id, trace.span_id)
+        lines.append(
+            f'{{"request_id":{_quote(request.request_id)},"method":{_quote(request.method)},'
+            f'"path":{_quote(mask(path) if "://" in path else path)},"status":{request.status},'
+            f'"duration_ms":{round(request.duration_s * 1000, 2)},'
+            f'"remote":{_quote(request.remote)},"event":"request","level":"info",'
+            f'"timestamp":"{second}{str(microseconds)[-6:]}Z"{end}{place}}}\n'
+        )
+    return "".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +174,16 @@ class _AccessTarget:
     worker: object
 
 
-_LINES = msgspec.json.Encoder()
+_PLACE = ',"trace_id":"%s","span_id":"%s"'
+_quote = encode_basestring_ascii
+_access_logs: WeakSet[AccessLog] = WeakSet()
 _access_target: _AccessTarget | None = None
 """Where lines of JSON go; None where access lines go the way of the others."""
+
+
+def place_of(trace: Trace) -> dict[str, str]:
+    """What a line of a request says of its place in a trace."""
+    return {"trace_id": trace.trace_id, "span_id": trace.span_id}
 
 
 def get(**context: Any) -> FilteringBoundLogger:  # noqa: ANN401 - a log line takes any value

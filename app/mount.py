@@ -44,10 +44,14 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, for the help."""
-        return [*super().list_commands(ctx), *self._OF_SERVERS]
+        return [*sorted([*super().list_commands(ctx), "top"]), *self._OF_SERVERS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name."""
+        if cmd_name == "top":
+            from app.top import command
+
+            return command
         if cmd_name == "host":
             from app.release.host.commands import group
 

@@ -10,7 +10,7 @@ import itertools
 import json
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -146,6 +146,9 @@ def _parse(body: bytes) -> object:
 
 def _faults(value: object, kind: Any, pointer: str) -> Iterator[Fault]:  # noqa: ANN401
     """Everything by which a parsed value differs from the type `kind`."""
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if plain is Number or get_origin(plain) is list:
+        kind = plain  # what else is known of these is no matter of types
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if isinstance(value, dict):
             yield from _faults_of_members(value, kind, pointer)

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -17,11 +17,15 @@ from tornado.httputil import HTTPServerConnectionDelegate as Taker
 from app import log
 from app.config import HttpEngine
 from app.errors import StackError, StoreUnavailableError
+from app.observation import Observation
 from app.planning import PlanningDesk
 from app.process.duty import Orders, Wish, beating
 from app.process.sockets import listen_tcp
 from app.server import make_server
 from app.store import RedisStore
+from app.telemetry import station
+from app.telemetry.catalogue import SOLVE_DURATION
+from app.telemetry.station import Nowhere
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from app.identity import Identity
     from app.process import WorkerContext
     from app.server import Server
+    from app.telemetry.station import Sources
 
 PROBE_PATH = "/health"
 PROBE_TIMEOUT_S = 5.0
@@ -45,11 +50,13 @@ class Service:
 
     Attributes:
         redis: URL of Redis with its credentials.
+        sources: where the status board finds what is not counted.
     """
 
     settings: Settings
     identity: Identity
     redis: Secret
+    sources: Sources = field(default_factory=Nowhere)
 
     def run_worker(self, context: WorkerContext) -> None:
         """Serve in a forked worker until SIGTERM, then drain."""
@@ -61,16 +68,22 @@ class Service:
 
     async def _serve_worker(self, context: WorkerContext) -> None:
         orders = Orders()
-        async with self._application(orders.are_to_leave) as application:
+        servers: list[Server] = []
+        observation = Observation(
+            self.settings, self.identity, self.sources, context.region, context.slot
+        )
+        async with observation, self._application(orders.are_to_leave) as (application, store):
             counted = _Counted(application)
             taker = counted if self.settings.recycle_after_requests else application
             await self._answer_own_probe(taker)
+            observation.begin(store, lambda: sum(each.open_connections for each in servers))
             orders.listen()
             context.notify_ready()
             with beating(context, counted.requests):
                 async with asyncio.TaskGroup() as drains:
                     while orders.wish is not Wish.STOP:
                         server = self._serve(taker, context.listeners)
+                        servers[:] = [server]
                         context.pulse.accept(accepting=True)
                         await orders.other_than(Wish.SERVE)
                         context.pulse.accept(accepting=False)
@@ -116,9 +129,11 @@ class Service:
             at for port in self.settings.ports for at in listen_tcp(self.settings.host, port)
         ]
         stopping = _stop_event(signal.SIGTERM, signal.SIGINT)
-        async with self._application(stopping.is_set) as application:
+        observation = Observation.alone(self.settings, self.identity, self.sources)
+        async with observation, self._application(stopping.is_set) as (application, store):
             server = self._make_server(application, behind_proxy=False)
             server.add_sockets(listeners)
+            observation.begin(store, lambda: server.open_connections)
             await stopping.wait()
             await server.drain(1.0)
 
@@ -132,11 +147,14 @@ class Service:
 
     def make_application(self, store: RedisStore, is_draining: Callable[[], bool]) -> Application:
         """The Tornado application, made by the module that the setting APPLICATION names."""
+        meter = station.installed().meter
         plans = PlanningDesk(
             co2=self.settings.plan_co2,
             processes=self.settings.plan_processes,
             queue=self.settings.plan_queue,
             deadline_s=self.settings.plan_deadline_s,
+            solved_here=meter.observer(SOLVE_DURATION, "event_loop") if meter.counts else None,
+            solved_apart=meter.observer(SOLVE_DURATION, "process") if meter.counts else None,
         )
         made: Application = application_module(self.settings).make_application(
             self.settings, self.identity, store, plans, is_draining
@@ -144,13 +162,15 @@ class Service:
         return made
 
     @contextlib.asynccontextmanager
-    async def _application(self, is_draining: Callable[[], bool]) -> AsyncIterator[Application]:
+    async def _application(
+        self, is_draining: Callable[[], bool]
+    ) -> AsyncIterator[tuple[Application, RedisStore]]:
         store = self.make_store()
         try:
             # So that the first request finds the connection. A Redis that is away delays no start.
             with contextlib.suppress(StoreUnavailableError):
                 await store.ping()
-            yield self.make_application(store, is_draining)
+            yield self.make_application(store, is_draining), store
         finally:
             await store.close()
 
@@ -160,6 +180,7 @@ class Service:
             stock=self.settings.http_engine is HttpEngine.STOCK,
             max_body_bytes=self.settings.max_body_bytes,
             behind_proxy=behind_proxy,
+            refused=getattr(application, "refused", None),
         )
 
 
@@ -193,6 +214,7 @@ class _Counted(Taker):
 
     def __init__(self, application: Application) -> None:
         self._application = application
+        self.refused = getattr(application, "refused", None)
         self._requests = 0
 
     def requests(self) -> int:

@@ -33,7 +33,7 @@ def show_status(found: StackStatus) -> None:
         table.add_column(title, justify="right" if numeric else "left")
     for process in found.processes:
         table.add_row(
-            process.name, process.state, str(process.pid), _duration(process.uptime_s),
+            process.name, process.state, str(process.pid), duration(process.uptime_s),
             str(process.restarts), process.release, process.last_exit,
         )  # fmt: skip
     Console(highlight=False).print(table)
@@ -70,7 +70,8 @@ def color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Two units of a duration."""
     whole = int(seconds)
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
     if days:

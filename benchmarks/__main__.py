@@ -14,6 +14,7 @@ _COMMANDS = {
     "gate": "benchmarks.gate.command",
     "peers": "benchmarks.peers.command",
     "store": "benchmarks.store.command",
+    "telemetry": "benchmarks.telemetry.command",
 }
 """Modules that each hold a click command named `command`. They import what is large when it is
 asked for, so that `--help` waits for nothing."""

@@ -38,6 +38,7 @@ in
           ../.ruff_cache
           ../.state
           ../.venv
+          ../.venv-security
         ]
       )
     );

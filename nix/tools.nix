@@ -17,6 +17,9 @@ rec {
       msgspec
       mypy
       numpy
+      opentelemetry-exporter-otlp-proto-http
+      opentelemetry-sdk
+      prometheus-client
       psutil
       pytest
       pytest-benchmark

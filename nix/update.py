@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
     "requirements.txt": ("pyproject.toml",),
+    "requirements-otel.txt": ("pyproject.toml", "--extra", "otel"),
     "requirements-dev.txt": ("pyproject.toml", "--extra", "dev"),
     "requirements-security.txt": ("requirements-security.in", "--python-version", "3.11"),
 }

@@ -4,9 +4,18 @@ Owns the form of the request and of the answer, and where a plan is computed: a 
 large one in a process of its own, so that the event loop is never held.
 """
 
-from app.planning.answer import DetailedAnswer, details
+from app.planning.answer import DetailedAnswer, PlantOutput, details
 from app.planning.desk import PlanningDesk
-from app.planning.request import PlanRequest, decode
+from app.planning.request import PlanRequest, ProductionPlanPayload, decode
 from app.planning.work import solve
 
-__all__ = ["DetailedAnswer", "PlanRequest", "PlanningDesk", "decode", "details", "solve"]
+__all__ = [
+    "DetailedAnswer",
+    "PlanRequest",
+    "PlanningDesk",
+    "PlantOutput",
+    "ProductionPlanPayload",
+    "decode",
+    "details",
+    "solve",
+]

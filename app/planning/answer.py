@@ -19,11 +19,26 @@ MONEY_DECIMALS = 6
 _LONGEST_EXACT = 200
 
 
-class PlantDetails(msgspec.Struct):
-    """One plant of a detailed answer; powers in MW, the cost in euro per MWh.
+class PlantOutput(msgspec.Struct):
+    """What one plant delivers.
 
     Attributes:
-        pmin: least output when on, in the present wind, in steps of 0.1 MW.
+        p: MW, in steps of 0.1.
+    """
+
+    name: str
+    p: float
+
+
+class PlantDetails(msgspec.Struct):
+    """One plant of a detailed answer.
+
+    Attributes:
+        rank: its place in the merit order, from 1.
+        marginal_cost: euro per MWh.
+        p: MW, in steps of 0.1.
+        on: whether it runs.
+        pmin: least output when on, in the present wind, in MW.
         pmax: greatest output, likewise.
         reason: why it delivers `p`: a word of `app.dispatch.Reason`.
         explanation: the same as a sentence.
@@ -64,7 +79,7 @@ class DetailedAnswer(msgspec.Struct):
 def plain(plan: Plan) -> bytes:
     """Each plant's output in MW with one decimal, in merit order."""
     return msgspec.json.encode(
-        [{"name": output.name, "p": output.steps / STEPS_PER_MW} for output in plan.outputs]
+        [PlantOutput(output.name, output.steps / STEPS_PER_MW) for output in plan.outputs]
     )
 
 

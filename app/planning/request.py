@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from app import dispatch, payload
+from app.dispatch.validation import (
+    MAX_LOAD_MW,
+    MAX_NAME_LENGTH,
+    MAX_PLANTS,
+    MAX_PMAX_MW,
+    MAX_PRICE,
+)
 from app.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -19,31 +26,51 @@ if TYPE_CHECKING:
 _KINDS = {kind.value: kind for kind in dispatch.Kind}
 
 
+# What the limits are is for people who read the schema. They are not tested by it: the listing of
+# `app.dispatch.validation`, from where they come, says in one answer all that is wrong.
+def _told(description: str, **limits: object) -> msgspec.Meta:
+    return msgspec.Meta(description=description, extra_json_schema=limits)
+
+
+_Price = Annotated[
+    payload.Number, _told("Euro per MWh of fuel", minimum=-MAX_PRICE, maximum=MAX_PRICE)
+]
+_Power = Annotated[payload.Number, _told("MW", minimum=0, maximum=MAX_PMAX_MW)]
+
+
 class FuelsPayload(msgspec.Struct):
     """Prices, and how much wind there is."""
 
-    gas: payload.Number = msgspec.field(name="gas(euro/MWh)")
-    kerosine: payload.Number = msgspec.field(name="kerosine(euro/MWh)")
-    co2: payload.Number = msgspec.field(name="co2(euro/ton)")
-    wind: payload.Number = msgspec.field(name="wind(%)")
+    gas: _Price = msgspec.field(name="gas(euro/MWh)")
+    kerosine: _Price = msgspec.field(name="kerosine(euro/MWh)")
+    co2: Annotated[
+        payload.Number, _told("Euro per ton of allowances", minimum=0, maximum=MAX_PRICE)
+    ] = msgspec.field(name="co2(euro/ton)")
+    wind: Annotated[payload.Number, _told("Wind in per cent", minimum=0, maximum=100)] = (
+        msgspec.field(name="wind(%)")
+    )
 
 
 class PlantPayload(msgspec.Struct):
-    """One power plant; powers in MW."""
+    """One power plant; pmin must not be greater than pmax."""
 
-    name: str
+    name: Annotated[str, _told("Unique", minLength=1, maxLength=MAX_NAME_LENGTH)]
     type: Literal["gasfired", "turbojet", "windturbine"]
-    efficiency: payload.Number
-    pmin: payload.Number
-    pmax: payload.Number
+    efficiency: Annotated[
+        payload.Number, _told("MWh of power per MWh of fuel", exclusiveMinimum=0, maximum=1)
+    ]
+    pmin: _Power
+    pmax: _Power
 
 
 class ProductionPlanPayload(msgspec.Struct):
-    """The whole request; the load in MW."""
+    """The whole request."""
 
-    load: payload.Number
+    load: Annotated[payload.Number, _told("MW, in steps of 0.1", minimum=0, maximum=MAX_LOAD_MW)]
     fuels: FuelsPayload
-    powerplants: list[PlantPayload]
+    powerplants: Annotated[
+        list[PlantPayload], _told("Their order breaks ties", maxItems=MAX_PLANTS)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,10 @@ from app.process.state import Child, Slot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from app.process.ledger import Ledger
     from app.process.options import MasterOptions
     from app.process.state import MasterState
+    from app.telemetry.memory import Region
 
 SIGNALS = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2,
@@ -64,11 +66,17 @@ class Crew:
         options: of the master.
         state: of the master; slots and children there are the crew's.
         selector: in which the pipes of starting children are registered, with the child as data.
+        ledger: told of each child that begins and ends.
     """
 
     def __init__(
-        self, options: MasterOptions, state: MasterState, selector: selectors.BaseSelector
+        self,
+        options: MasterOptions,
+        state: MasterState,
+        selector: selectors.BaseSelector,
+        ledger: Ledger,
     ) -> None:
+        self._ledger = ledger
         self._options = options
         self._state = state
         self._selector = selector
@@ -111,13 +119,14 @@ class Crew:
         self._state.slots[slot].respawn_at = None
         reader, writer = os.pipe()
         pulse_fd = pulse.make()
+        region = self._ledger.region()
         # No signal may reach the child before it has handlers of its own.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             sys.stdout.flush()
             pid = os.fork()
             if pid == 0:
-                self._become_child(slot, writer, pulse_fd)
+                self._become_child(slot, writer, pulse_fd, region)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(writer)
@@ -128,6 +137,7 @@ class Crew:
             spread=random.uniform(1 - _SPREAD, 1 + _SPREAD), forked_at=time.monotonic(),
         )  # fmt: skip
         self._state.children.append(child)
+        self._ledger.forked(child, region)
         self._adopt(child)
         return child
 
@@ -137,7 +147,7 @@ class Crew:
         if child.pulse_fd >= 0:
             self._pulses[child.pid] = pulse.Listener(pulse.Pulse(child.pulse_fd))
 
-    def _become_child(self, slot: int, ready_fd: int, pulse_fd: int) -> None:
+    def _become_child(self, slot: int, ready_fd: int, pulse_fd: int, region: Region | None) -> None:
         self._selector.close()
         for child in self._state.children:
             for descriptor in (child.ready_fd, child.pulse_fd):
@@ -153,6 +163,7 @@ class Crew:
             ready_fd,
             pulse.Pulse(pulse_fd),
             pulse.beat_interval_s(self._options.heartbeat_timeout_s),
+            region,
         )
         worker.run_child(context, self._options.run_worker, self._pid)
 
@@ -226,6 +237,7 @@ class Crew:
             if pid == 0:
                 continue
             self._forget(child)
+            self._ledger.ended(child, describe_exit(status))
             if child.state in {"stopping", "standby"}:
                 self._log.info("worker stopped", slot=child.slot, pid=child.pid)
                 continue

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from app import log
 from app.process import state
 from app.process.crew import SIGNALS, Crew, reap_strangers
+from app.process.ledger import Ledger
 from app.process.options import SERVE
 from app.process.recycling import Recycler
 from app.process.state import Child, Launch, MasterState
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from app.process.crew import Loss
     from app.process.options import MasterOptions
 
 
@@ -49,7 +51,8 @@ class Master:
         self._state = inherited or MasterState(os.getpid(), time.time(), 0, "", [], [])
         self._returning = self._state.returning
         self._take_office()
-        self._crew = Crew(options, self._state, self._selector)
+        self._ledger = Ledger(options, self._state)
+        self._crew = Crew(options, self._state, self._selector, self._ledger)
         self._upgrade = Upgrade(options, self._state, self._crew)
         self._recycler = Recycler(options, self._state, self._crew)
 
@@ -77,6 +80,7 @@ class Master:
         with self._signals():
             self._start()
             while self._state.children or not self._stopping:
+                self._ledger.advance()
                 self._write_status()
                 self._wait()
                 self._take_losses()
@@ -108,6 +112,8 @@ class Master:
         else:
             for slot in range(self._options.workers):
                 self._crew.spawn(slot)
+        if self._state.generation == 1:
+            self._state.record("started", f"{self._options.workers} workers")
         self._log.info(
             "started", generation=self._state.generation, workers=self._options.workers,
             release=self._options.release,
@@ -143,7 +149,7 @@ class Master:
                 self._on_signal(number)
 
     def _seconds_to_next_deadline(self) -> float | None:
-        times = [self._crew.next_deadline()]
+        times = [self._crew.next_deadline(), self._ledger.next_deadline()]
         if not self._stopping:
             times += [self._upgrade.next_deadline(), self._recycler.next_deadline()]
         due = [at for at in times if at is not None]
@@ -170,6 +176,7 @@ class Master:
                 if loss.child.slot < self._state.slots_before_reload:
                     self._crew.note(loss, counts=False)
             elif not self._recycler.takes(loss):
+                self._state.record("worker died", _words(loss))
                 self._crew.note(loss)
                 self._upgrade.judge(loss)
             if self._stopping:
@@ -186,6 +193,10 @@ class Master:
             self._log.warning("status not written", reason=str(error))
         else:
             self._written = copy.deepcopy(self._state)
+
+
+def _words(loss: Loss) -> str:
+    return f"worker {loss.child.slot} (pid {loss.child.pid}) {loss.how}"
 
 
 def _only_wake(_number: int, _frame: FrameType | None) -> None:

@@ -53,6 +53,7 @@ class MasterOptions:
         probation_s: seconds that new workers must stay alive before the old ones are let go.
         standby_s: seconds that old workers are kept for a way back after an upgrade; 0 is none.
         recycling: when a worker is replaced.
+        metrics: whether the processes count what they do.
     """
 
     run_dir: Path
@@ -69,6 +70,7 @@ class MasterOptions:
     probation_s: float = 0.0
     standby_s: float = 0.0
     recycling: Recycling = field(default_factory=Recycling)
+    metrics: bool = True
 
     @property
     def status_path(self) -> Path:

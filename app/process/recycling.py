@@ -95,6 +95,7 @@ class Recycler:
             reason = self._reason(child, now)
             if reason:
                 self._log.info("recycling", slot=child.slot, pid=child.pid, reason=reason)
+                self._state.record("recycled", f"worker {child.slot} (pid {child.pid}): {reason}")
                 self._crew.spawn(child.slot, replaces=child.pid)
                 return
 

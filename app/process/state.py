@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from app.files import write_whole
+from app.telemetry.board import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
     from pathlib import Path
 
 HANDOVER_VARIABLE = "WINDLASS_HANDOVER"
+_MOST_EVENTS = 50
 
 
 class Child(msgspec.Struct):
@@ -107,6 +110,10 @@ class MasterState(msgspec.Struct):
         target: how the release that takes over is started; its settings, if any, stand in the
             place of those that it would read.
         returning: whether this handover goes back to a release whose workers still serve.
+        metrics_fd: of the memory in which all processes count; -1 where there is none.
+        events: what has happened to the workers, the last of it, oldest first.
+        recorded: how many events there were.
+        counted: how many of them were counted.
     """
 
     pid: int
@@ -125,6 +132,22 @@ class MasterState(msgspec.Struct):
     earlier: Launch | None = None
     target: Launch | None = None
     returning: bool = False
+    metrics_fd: int = -1
+    events: list[Event] = []
+    recorded: int = 0
+    counted: int = 0
+
+    def record(self, kind: str, detail: str) -> None:
+        """Note that something has happened; see `app.telemetry.board.Event`."""
+        self.events.append(Event(time.time(), kind, detail, self.release))
+        del self.events[:-_MOST_EVENTS]
+        self.recorded += 1
+
+    def uncounted(self) -> list[Event]:
+        """The events since this was asked last, as far as they are still known."""
+        new = self.events[-(self.recorded - self.counted) :] if self.recorded > self.counted else []
+        self.counted = self.recorded
+        return new
 
 
 def write_status(path: Path, state: MasterState) -> None:
@@ -146,7 +169,7 @@ def read_status(path: Path) -> MasterState | None:
 
 def set_inheritable(state: MasterState, *, yes: bool) -> None:
     """Have `exec` and programs that are started hand on the descriptors of a state, or not."""
-    descriptors = [slot.fd for slot in state.slots]
+    descriptors = [state.metrics_fd, *(slot.fd for slot in state.slots)]
     for child in state.children:
         descriptors += [child.ready_fd, child.pulse_fd]
     for descriptor in descriptors:

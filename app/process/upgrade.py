@@ -178,6 +178,7 @@ class Upgrade:
     def _refuse(self, reason: str) -> None:
         """End an upgrade that has not begun to change anything."""
         self._state.reload = FAILED + reason
+        self._state.record("reload failed", reason)
         self._log.error("reload failed; the old workers go on", reason=reason)
 
     # ---- the change
@@ -206,6 +207,7 @@ class Upgrade:
 
     def _succeed(self) -> None:
         self._state.reload = SUCCEEDED
+        self._state.record("reloaded", f"release {self._state.release} serves")
         self._log.info("reloaded", generation=self._state.generation)
         for child in self._state.children:
             if child.generation < self._state.generation:
@@ -225,6 +227,7 @@ class Upgrade:
     def _go_back_to_what_works(self, reason: str) -> None:
         self._failure = self._probation_ends = None
         self._stop_new_workers()
+        self._state.record("reload failed", reason)
         self._log.error("reload failed; the old workers go on", reason=reason)
         problem = _return(self._state, reason)
         self._state.reload = f"{FAILED}{reason}{problem}"
@@ -278,6 +281,7 @@ class Upgrade:
             else:
                 self._crew.stop(child)
         self._state.reload = WENT_BACK + back[0].release + self._reason_to_go_back
+        self._state.record("went back", f"to {back[0].release}{self._reason_to_go_back}")
         self._log.warning(self._state.reload)
         self._say_already(back[0].release)
         problem = _return(self._state, "")
@@ -309,6 +313,7 @@ def return_after_failed_start(state: MasterState, error: BaseException) -> None:
         state.generation += 1
         state.current = state.target
     state.reload = FAILED + reason
+    state.record("reload failed", reason)
     _return(state, reason)
 
 

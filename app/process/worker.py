@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.process.pulse import Pulse
+    from app.telemetry.memory import Region
 
 READY = b"R"
 TRACEBACK = signal.SIGUSR1
@@ -41,6 +42,7 @@ class WorkerContext:
         ready_fd: descriptor of the pipe on which it says that it is ready.
         pulse: on which its event loop beats, every `beat_interval_s` seconds. A worker that has
             beaten once and then stops is killed.
+        region: where it counts; None: nowhere.
     """
 
     slot: int
@@ -49,6 +51,7 @@ class WorkerContext:
     ready_fd: int
     pulse: Pulse
     beat_interval_s: float
+    region: Region | None = None
 
     def notify_ready(self) -> None:
         """Tell the master that this worker serves."""

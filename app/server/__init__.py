@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.server.application import Application
 from app.server.engine import HTTPServer
+from app.server.headers import field_of, fields_of
 from app.server.prepared import Prepared, date_of
 from app.server.stock import StockServer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tornado import web
 
@@ -40,6 +41,8 @@ __all__ = [
     "Server",
     "StockServer",
     "date_of",
+    "field_of",
+    "fields_of",
     "make_server",
 ]
 
@@ -49,6 +52,10 @@ class Server(Protocol):
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Begin to accept on listening sockets; needs a running event loop."""
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
 
     async def drain(self, timeout_s: float) -> int:
         """Stop, letting requests finish; returns how many connections were cut after the time."""
@@ -63,7 +70,12 @@ request off that is just being sent."""
 
 
 def make_server(
-    application: web.Application, *, stock: bool, max_body_bytes: int, behind_proxy: bool
+    application: web.Application,
+    *,
+    stock: bool,
+    max_body_bytes: int,
+    behind_proxy: bool,
+    refused: Callable[[int], None] | None = None,
 ) -> Server:
     """A server for an application.
 
@@ -72,6 +84,8 @@ def make_server(
         stock: whether Tornado's own server is wanted rather than the engine.
         max_body_bytes: a larger request body is refused.
         behind_proxy: whether the client's address is what `X-Real-IP` says.
+        refused: told of the status of each answer that no handler gave; stock Tornado does not
+            tell of those.
     """
     if stock:
         return StockServer(application, max_body_bytes=max_body_bytes, behind_proxy=behind_proxy)
@@ -82,4 +96,5 @@ def make_server(
         idle_connection_timeout=_IDLE_TIMEOUT_BEHIND_PROXY_S if behind_proxy else _IDLE_TIMEOUT_S,
         header_timeout=_HEADER_TIMEOUT_S,
         body_timeout=_BODY_TIMEOUT_S,
+        refused=refused,
     )

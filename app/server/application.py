@@ -27,7 +27,7 @@ from tornado.web import _has_stream_request_body
 from app.server.headers import is_host
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, ResponseStartLine
     from tornado.routing import Rule
@@ -55,6 +55,7 @@ class Application(web.Application):
     Args:
         handlers: as in Tornado.
         shortcuts: by request target, exactly as a client sends it.
+        refused: told of the status of each answer that the engine gives without a handler.
         settings: as in Tornado.
     """
 
@@ -63,8 +64,10 @@ class Application(web.Application):
         handlers: Sequence[URLSpec],
         *,
         shortcuts: Mapping[str, Shortcut] | None = None,
+        refused: Callable[[int], None] | None = None,
         **settings: Any,  # noqa: ANN401
     ) -> None:
+        self.refused = refused
         super().__init__(list(handlers), **settings)
         self._shortcuts = dict(shortcuts or {})
         self._plain_paths = _plain_paths(self.wildcard_router.rules)

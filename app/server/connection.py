@@ -357,6 +357,8 @@ class Connection(asyncio.Protocol):
             self._refuse(400, str(error))
             return
         app_log.error("Uncaught exception", exc_info=error)
+        if self._exchange is not None and not self._exchange.responded:
+            self._server.refused(500)
         self._tell_delegate()
         self._exchange = None
         self.close()
@@ -369,6 +371,7 @@ class Connection(asyncio.Protocol):
             gen_log.info("%s, from %s", reason, self._context)
         exchange = self._exchange
         if exchange is None or not exchange.responded:
+            self._server.refused(status)
             self._transport.write(_ANSWERS[status])
         self._close()
 

@@ -23,7 +23,7 @@ from app.server.draining import accepted_are_known
 from app.server.handover import Departure, TakenStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tornado.httputil import HTTPMessageDelegate
     from tornado.iostream import IOStream
@@ -48,6 +48,7 @@ class HTTPServer(httpserver.HTTPServer):
         header_timeout: float | None = None,
         trusted_downstream: list[str] | None = None,
         backlog: int = BACKLOG,
+        refused: Callable[[int], None] | None = None,
         **options: Any,  # noqa: ANN401
     ) -> None:
         """Take what Tornado's server takes, and more.
@@ -60,6 +61,8 @@ class HTTPServer(httpserver.HTTPServer):
             trusted_downstream: proxies to pass over in `X-Forwarded-For`.
             backlog: connections that may wait to be accepted; asyncio sets it anew on each socket
                 that it is given, to 100 if nobody says otherwise.
+            refused: told of the status of each answer that no handler gave; 500 where an
+                application failed and the connection was closed unanswered.
             options: as in Tornado.
         """
         super().initialize(request_callback, trusted_downstream=trusted_downstream, **options)
@@ -70,6 +73,7 @@ class HTTPServer(httpserver.HTTPServer):
         self.max_fields = max_header_count
         self.closes_each = params.no_keep_alive
         self.backlog = backlog
+        self.refused = refused or _say_nothing
         self.idle_timeout_s = float(params.header_timeout or 3600)
         self.header_timeout_s = header_timeout or self.idle_timeout_s
         self.body_timeout_s = params.body_timeout
@@ -134,7 +138,7 @@ class HTTPServer(httpserver.HTTPServer):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none_open.wait(), timeout_s)
         # A stream whose connection stock Tornado still serves counts once.
-        cut = len(self._open) + max(len(self._connections), len(self._taken))
+        cut = self.open_connections
         for stream in tuple(self._taken):
             stream.close()
         await self.close_all_connections()
@@ -153,6 +157,11 @@ class HTTPServer(httpserver.HTTPServer):
                 connection, sock=listener, backlog=self.backlog, **keep
             )
         return await loop.create_server(connection, sock=listener, backlog=self.backlog)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
+        return len(self._open) + max(len(self._connections), len(self._taken))
 
     # ---- what a connection calls
 
@@ -213,3 +222,7 @@ class HTTPServer(httpserver.HTTPServer):
     def _note_end(self) -> None:
         if not self._open and not self._connections and not self._taken:
             self._none_open.set()
+
+
+def _say_nothing(_status: int) -> None:
+    """Nobody wants to know."""

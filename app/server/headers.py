@@ -48,6 +48,23 @@ class RequestHeaders(HTTPHeaders):
         self._combined_cache = whole
 
 
+def field_of(headers: HTTPHeaders, name: str) -> str:
+    """The one value of a field, empty where it is not there or not alone.
+
+    Args:
+        headers: of a request.
+        name: in the form in which Tornado keeps it, such as `X-Request-Id`.
+    """
+    values = headers._as_list.get(name)  # noqa: SLF001 - `get` takes many times as long
+    return values[0] if values is not None and len(values) == 1 else ""
+
+
+def fields_of(headers: HTTPHeaders, name: str) -> str:
+    """The values of a field, separated by commas; empty where it is not there; as `field_of`."""
+    values = headers._as_list.get(name)  # noqa: SLF001 - as above
+    return "" if values is None else ",".join(values)
+
+
 @lru_cache(maxsize=1024)
 def _name(raw: bytes) -> str:
     """A field's name in the form in which Tornado keeps it, such as `Content-Type`."""

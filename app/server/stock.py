@@ -58,6 +58,11 @@ class StockServer:
         """Begin to accept; needs a running event loop."""
         self._server.add_sockets(sockets)
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
+        return len(self._tracker.open)
+
     async def drain(self, timeout_s: float) -> int:
         """Stop accepting and return when every connection is closed, or at the latest in time.
 

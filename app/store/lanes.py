@@ -83,6 +83,21 @@ class Lanes:
         """How many connections stand."""
         return len(self._lanes)
 
+    @property
+    def most_connections(self) -> int:
+        """How many connections may stand."""
+        return self._most
+
+    @property
+    def in_flight(self) -> int:
+        """Commands sent that have no reply yet."""
+        return sum(lane.in_flight for lane in self._lanes)
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait to be sent."""
+        return len(self._queue)
+
     def call(self, command: bytes) -> asyncio.Future[object]:
         """Send a packed command at the end of this turn; an error reply is a result too.
 

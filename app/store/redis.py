@@ -77,6 +77,21 @@ class RedisStore:
         """How many connections stand."""
         return self._lanes.open_connections
 
+    @property
+    def most_connections(self) -> int:
+        """How many connections may stand."""
+        return self._lanes.most_connections
+
+    @property
+    def in_flight(self) -> int:
+        """Commands sent that have no reply yet."""
+        return self._lanes.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait to be sent."""
+        return self._lanes.waiting
+
     def counters(self) -> Counters:
         """What the store has counted of its own work until now."""
         return self._lanes.counters.copy()

@@ -9,9 +9,22 @@ from tornado.routing import URLSpec
 
 from app.log import AccessLog
 from app.server import Application
-from app.web import calculator, health, home, productionplan, static_files
+from app.telemetry import station
+from app.telemetry.board import Release
+from app.telemetry.reporter import Reporter
+from app.web import (
+    calculator,
+    documents,
+    health,
+    home,
+    operations,
+    productionplan,
+    static_files,
+    status,
+)
 from app.web.assets import Assets
-from app.web.handler import JSON, PLAIN_TEXT, NotFoundHandler, Services, access_logger
+from app.web.handler import JSON, PLAIN_TEXT, NotFoundHandler, Services
+from app.web.recording import Recording
 from app.web.shortcuts import FixedAnswer, QuickPlan
 
 if TYPE_CHECKING:
@@ -45,42 +58,50 @@ def make_application(
         own: another service's routes, in place of the page, the calculator and the plan.
     """
     assets = Assets(STATIC_FOLDER)
-    made = Services(settings, identity, store, plans, assets, is_draining)
+    found = station.installed()
+    release = Release(identity.release, identity.version, identity.commit, 1, "")
+    reporter = Reporter(found, settings.environment, release, store.ping)
+    made = Services(settings, identity, store, plans, assets, is_draining, found, reporter)
     services = {"services": made}
-    log_access = AccessLog().write if settings.access_log else _say_nothing
+    is_own = own is None
+    routes = [
+        URLSpec(r"/health", health.HealthHandler, services),
+        URLSpec(r"/ready", health.ReadyHandler, services),
+        URLSpec(r"/metadata", health.MetadataHandler, services),
+        URLSpec(r"/static/(?P<hashed>[^/]+)", static_files.StaticHandler, services),
+        URLSpec(r"/metrics", operations.MetricsHandler, services),
+        URLSpec(r"/status", status.StatusHandler, services),
+        URLSpec(r"/status/data", operations.StatusDataHandler, services),
+        URLSpec(r"/status/events", operations.StatusEventsHandler, services),
+        *(_routes(services) if own is None else own),
+    ]
+    log_access = AccessLog().write if settings.access_log else None
+    recording = Recording(log_access, found.meter, found.tracer, routes)
     shortcuts: dict[str, Shortcut] = {
-        "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, log_access),
-        "/metadata": FixedAnswer(JSON, health.metadata_of(made), log_access),
+        "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, recording),
+        "/metadata": FixedAnswer(JSON, health.metadata_of(made), recording),
     }
-    if own is None:
-        own = _routes(services)
-        shortcuts["/productionplan"] = QuickPlan(plans, log_access)
+    if is_own:
+        shortcuts["/productionplan"] = QuickPlan(plans, recording)
     return Application(
-        [
-            URLSpec(r"/health", health.HealthHandler, services),
-            URLSpec(r"/ready", health.ReadyHandler, services),
-            URLSpec(r"/metadata", health.MetadataHandler, services),
-            URLSpec(r"/static/([^/]+)", static_files.StaticHandler, services),
-            *own,
-        ],
+        routes,
         shortcuts=shortcuts,
         default_handler_class=NotFoundHandler,
         default_handler_args=services,
-        log_function=access_logger(log_access) if settings.access_log else _say_nothing,
+        log_function=recording.handled,
+        refused=recording.refused,
         template_path=str(FOLDER / "templates"),
         compiled_template_cache=True,
     )
 
 
 def _routes(services: dict[str, Services]) -> list[URLSpec]:
-    operations = r"/calculator/(add|subtract|multiply|divide)"
+    one_operation = r"/calculator/(?P<operation>add|subtract|multiply|divide)"
     return [
         URLSpec(r"/", home.HomeHandler, services),
         URLSpec(r"/calculator", calculator.CalculatorHandler, services),
-        URLSpec(operations, calculator.OperationHandler, services),
+        URLSpec(one_operation, calculator.OperationHandler, services),
         URLSpec(r"/productionplan", productionplan.ProductionPlanHandler, services),
+        URLSpec(r"/docs", documents.DocsHandler, services),
+        URLSpec(r"/openapi.json", documents.OpenApiHandler, services),
     ]
-
-
-def _say_nothing(*_handler: object, **_line: object) -> None:
-    """Write no access line."""

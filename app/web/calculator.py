@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
+from urllib.parse import urlencode
 
 import msgspec
 
 from app import calculator, payload
-from app.calculator import DEFAULT_DIGITS, MAX_RESULT_DIGITS, Operation, Result
+from app.calculator import DEFAULT_DIGITS, FUNCTIONS, MAX_RESULT_DIGITS, Operation, Result
 from app.errors import CalculationError, Fault, InvalidInputError
 from app.web.handler import AppHandler
 from app.web.negotiation import FORM, JSON, media_type
 
 Digits = Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULT_DIGITS)]
+
+
+class Sample(NamedTuple):
+    """An expression to begin with, and the address of its page."""
+
+    expression: str
+    address: str
+
+
+_SAMPLES = [
+    Sample(text, f"/calculator?{urlencode({'expression': text, 'digits': DEFAULT_DIGITS})}")
+    for text in ("0.1 + 0.2", "1/3 + 1/6", "sqrt(2) * sqrt(8)", "2**200", "round(2.5) / 3")
+]
 
 
 class Calculation(msgspec.Struct):
@@ -28,8 +42,8 @@ class CalculatorHandler(AppHandler):
     def get(self) -> None:
         """Show the form; with `?expression=`, calculate."""
         expression = self.get_query_argument("expression", "", strip=False)
-        digits = self.get_query_argument("digits", "")
-        if self.prefers_html() or not expression:
+        digits = self.get_query_argument("digits", None)
+        if self.prefers_html() or not (expression or digits is not None):
             self._show(expression, digits)
         else:
             self.finish_json(_calculate(_from_texts(expression, digits)))
@@ -40,20 +54,21 @@ class CalculatorHandler(AppHandler):
             self.finish_json(_calculate(payload.decode(self.request.body, Calculation)))
             return
         expression = self.get_body_argument("expression", "", strip=False)
-        digits = self.get_body_argument("digits", "")
+        digits = self.get_body_argument("digits", None)
         if self.prefers_html():
             self._show(expression, digits)
         else:
             self.finish_json(_calculate(_from_texts(expression, digits)))
 
-    def _show(self, expression: str, digits: str) -> None:
+    def _show(self, expression: str, digits: str | None) -> None:
         """Render the page; a fault is shown beside the form that has it, with its status."""
         result: Result | None = None
         error = ""
         position: int | None = None
-        if expression:
+        if expression or digits is not None:
             try:
-                result = _calculate(_from_texts(expression, digits))
+                request = _from_texts(expression, digits)
+                result = _calculate(request) if expression else None
             except CalculationError as raised:
                 error, position = str(raised), raised.position
             except InvalidInputError as raised:
@@ -63,11 +78,13 @@ class CalculatorHandler(AppHandler):
         self.render(
             "calculator.html",
             expression=expression,
-            digits=digits or DEFAULT_DIGITS,
+            digits=DEFAULT_DIGITS if digits is None else digits,
             max_digits=MAX_RESULT_DIGITS,
             result=result,
             error=error,
             position=position,
+            functions=sorted(FUNCTIONS),
+            samples=_SAMPLES,
         )
 
 
@@ -80,7 +97,7 @@ class OperationHandler(AppHandler):
         missing = [Fault(f"/{name}", "is missing") for name, text in numbers.items() if not text]
         if missing:
             raise InvalidInputError("Give two numbers, as in ?a=1&b=2", missing)
-        digits = self.get_query_argument("digits", "")
+        digits = self.get_query_argument("digits", None)
         request = _from_texts("", digits)
         self.finish_json(
             calculator.binary(
@@ -89,11 +106,11 @@ class OperationHandler(AppHandler):
         )
 
 
-def _from_texts(expression: str, digits: str) -> Calculation:
-    """A request whose parts came as text, from a form or a query."""
+def _from_texts(expression: str, digits: str | None) -> Calculation:
+    """A request whose parts came as text, from a form or a query; None: it was not given."""
     try:
         return msgspec.convert(
-            {"expression": expression, "digits": digits or DEFAULT_DIGITS},
+            {"expression": expression, "digits": DEFAULT_DIGITS if digits is None else digits},
             Calculation,
             strict=False,
         )

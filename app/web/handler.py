@@ -6,7 +6,7 @@ import random
 import re
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
@@ -17,9 +17,10 @@ from tornado.web import HTTPError, RequestHandler
 
 from app import log
 from app.errors import AppError
-from app.server import date_of
+from app.server import date_of, field_of
 from app.web import problems
 from app.web.negotiation import prefers_html
+from app.web.recording import place_in_trace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from app.config import Settings
     from app.identity import Identity
+    from app.telemetry.reporter import Reporter
+    from app.telemetry.station import Station
+    from app.telemetry.trace import Trace
     from app.web.assets import Assets
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -52,16 +56,6 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Return once the store has answered."""
-
-
-class LogAccess(Protocol):
-    """Writes the access line of one request."""
-
-    def __call__(
-        self, *, request_id: str, method: str, path: str, status: int, duration_s: float,
-        remote: str,
-    ) -> None:  # fmt: skip
-        """As `app.log.AccessLog.write`."""
 
 
 class PlanDesk(Protocol):
@@ -90,6 +84,8 @@ class Services:
     plans: PlanDesk
     assets: Assets
     is_draining: Callable[[], bool]
+    station: Station
+    reporter: Reporter
 
 
 class AppHandler(RequestHandler):
@@ -101,6 +97,8 @@ class AppHandler(RequestHandler):
 
     services: Services
     request_id: str
+    first_part_s: float | None = None
+    """Of a stream: seconds from the request's head to the first part of its answer."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init_subclass__(**kwargs)
@@ -130,6 +128,11 @@ class AppHandler(RequestHandler):
         self._write_buffer = []
         self._status_code = 200
         self._reason = "OK"
+
+    @cached_property
+    def trace(self) -> Trace | None:
+        """The request's place in a trace; see `app.telemetry.trace`."""
+        return place_in_trace(self.services.station.tracer, self.request.headers)
 
     def head(self, *args: str, **kwargs: str) -> Awaitable[None] | None:
         """Answer as GET would; Tornado leaves the body out."""
@@ -204,7 +207,8 @@ class AppHandler(RequestHandler):
         tb: TracebackType | None,
     ) -> None:
         """Log what went wrong: an expected error as one line, any other with its traceback."""
-        lines = log.get(request_id=self.request_id, method=self.request.method)
+        place = {} if self.trace is None else log.place_of(self.trace)
+        lines = log.get(request_id=self.request_id, method=self.request.method, **place)
         if isinstance(value, AppError):
             lines.info("refused", path=self.request.path, reason=str(value))
         elif not isinstance(value, HTTPError):
@@ -227,7 +231,7 @@ NotFoundHandler.SUPPORTED_METHODS = RequestHandler.SUPPORTED_METHODS
 
 def request_id_of(headers: HTTPHeaders) -> str:
     """The id that a request brings, if it is one; else a new one."""
-    given = headers.get("X-Request-ID", "")
+    given = field_of(headers, "X-Request-Id")
     # An id tells requests apart; it guards nothing. Each worker's numbers are seeded on its own.
     return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
@@ -238,23 +242,6 @@ def _escape(value: str | bytes) -> str:
 
 
 _escape_known = lru_cache(maxsize=1024)(xhtml_escape)
-
-
-def access_logger(log_access: LogAccess) -> Callable[[RequestHandler], None]:
-    """What Tornado calls when a handler has answered."""
-
-    def write(handler: RequestHandler) -> None:
-        request = handler.request
-        log_access(
-            request_id=getattr(handler, "request_id", ""),
-            method=request.method or "",
-            path=request.path,
-            status=handler.get_status(),
-            duration_s=request.request_time(),
-            remote=request.remote_ip or "",
-        )
-
-    return write
 
 
 def _cause(kwargs: dict[str, Any]) -> BaseException | None:

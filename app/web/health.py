@@ -18,20 +18,40 @@ if TYPE_CHECKING:
 HEALTHY = b"OK\n"
 
 
+class Metadata(msgspec.Struct):
+    """What a build is and what it runs on.
+
+    Attributes:
+        last_commit_sha: full SHA-1, or "Development".
+        release: name of the release, or "checkout".
+        python: its version.
+        tornado: its version.
+    """
+
+    app_name: str
+    version: str
+    last_commit_sha: str
+    description: str
+    environment: str
+    release: str
+    python: str
+    tornado: str
+
+
 def metadata_of(services: Services) -> bytes:
     """What this build is and what it runs on, as JSON."""
     identity = services.identity
     return msgspec.json.encode(
-        {
-            "app_name": identity.name,
-            "version": identity.version,
-            "last_commit_sha": identity.commit,
-            "description": identity.description,
-            "environment": services.settings.environment,
-            "release": identity.release,
-            "python": platform.python_version(),
-            "tornado": tornado.version,
-        }
+        Metadata(
+            app_name=identity.name,
+            version=identity.version,
+            last_commit_sha=identity.commit,
+            description=identity.description,
+            environment=services.settings.environment,
+            release=identity.release,
+            python=platform.python_version(),
+            tornado=tornado.version,
+        )
     )
 
 

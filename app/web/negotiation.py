@@ -60,10 +60,19 @@ def media_type(request: HTTPServerRequest, *allowed: str) -> str:
     Raises:
         MediaTypeError: it is another.
     """
-    given = request.headers.get("Content-Type", allowed[0]).partition(";")[0].strip().lower()
+    given = _given(request, allowed[0])
     if given in allowed:
         return given
     raise MediaTypeError(
         f"This resource does not read {given!r}; send a body with the header "
         + " or ".join(f"Content-Type: {name}" for name in allowed)
     )
+
+
+def has_form(request: HTTPServerRequest) -> bool:
+    """Whether a request's body is a form, as browsers send it."""
+    return _given(request, "") == FORM
+
+
+def _given(request: HTTPServerRequest, default: str) -> str:
+    return request.headers.get("Content-Type", default).partition(";")[0].strip().lower()

@@ -6,6 +6,7 @@ import http
 from dataclasses import dataclass, field
 from functools import singledispatch
 
+import msgspec
 from tornado.web import HTTPError
 
 from app.calculator import MAX_EXPRESSION_LENGTH
@@ -29,6 +30,57 @@ _TYPE = "urn:problem-type:windlass:"
 
 class NotReadyError(AppError):
     """This worker cannot serve now; the message says why."""
+
+
+class ProblemFault(msgspec.Struct, omit_defaults=True):
+    """One thing wrong with a request.
+
+    Attributes:
+        pointer: JSON pointer (RFC 6901) into the request.
+        detail: what is wrong and what is allowed.
+        position: 0-based index of the character at fault.
+    """
+
+    pointer: str
+    detail: str
+    position: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class ProblemDetails(msgspec.Struct, omit_defaults=True):
+    """An error (RFC 9457): what `Problem.as_json` makes, for those who read it.
+
+    Attributes:
+        type: names the kind of error; about:blank where the status says all.
+        title: what kind of error.
+        detail: what is wrong with this request.
+        instance: path of the request; not known to errors of Nginx.
+        request_id: which the logs share.
+        errors: each fault of the request.
+        errors_omitted: how many more there are.
+        expression: the one that has no value.
+        nearest_below: greatest load below that can be met, MW.
+        nearest_above: least load above that can be met, MW.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    instance: str | msgspec.UnsetType = msgspec.UNSET
+    errors: list[ProblemFault] | msgspec.UnsetType = msgspec.UNSET
+    errors_omitted: int | msgspec.UnsetType = msgspec.UNSET
+    expression: str | msgspec.UnsetType = msgspec.UNSET
+    nearest_below: float | msgspec.UnsetType | None = msgspec.UNSET
+    nearest_above: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class NotAllowedError(AppError):
+    """Only operators may see this; `challenges`: whether a token may be given."""
+
+    def __init__(self, reason: str, *, challenges: bool = False) -> None:
+        self.challenges = challenges
+        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +184,16 @@ def _busy(error: BusyError, _status: int) -> Problem:
 @describe.register
 def _not_ready(error: NotReadyError, _status: int) -> Problem:
     return Problem(503, "This worker is not ready", str(error), headers=_RETRY)
+
+
+@describe.register
+def _not_allowed(error: NotAllowedError, _status: int) -> Problem:
+    if not error.challenges:
+        return Problem(403, "Only for operators", str(error), _TYPE + "operators-only")
+    challenge = {"WWW-Authenticate": 'Basic realm="operators", charset="UTF-8"'}
+    return Problem(
+        401, "Only for operators", str(error), _TYPE + "operators-only", headers=challenge
+    )
 
 
 @describe.register

@@ -11,12 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from app.server import Prepared
+from app.telemetry.answered import Answered
 from app.web.handler import COMMON_HEADERS, JSON, request_id_of
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
 
-    from app.web.handler import LogAccess, PlanDesk
+    from app.web.handler import PlanDesk
+    from app.web.recording import Recording
 
 
 _MOST_DIGITS = 8
@@ -28,12 +30,12 @@ class FixedAnswer:
     Args:
         media_type: of the body.
         body: bytes.
-        log_access: writes the access line.
+        recording: notes each request.
     """
 
-    def __init__(self, media_type: str, body: bytes, log_access: LogAccess) -> None:
+    def __init__(self, media_type: str, body: bytes, recording: Recording) -> None:
         length = str(len(body))
-        self._sender = _Sender({"Content-Type": media_type, "Content-Length": length}, log_access)
+        self._sender = _Sender({"Content-Type": media_type, "Content-Length": length}, recording)
         self._body = body
 
     def takes(self, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
@@ -51,7 +53,7 @@ class FixedAnswer:
         headers: HTTPHeaders,
         body: bytes,  # noqa: ARG002
     ) -> bool:
-        """Write the whole response, and the access line."""
+        """Write the whole response, and note it."""
         answer = self._body if start_line.method == "GET" else b""
         self._sender.send(connection, start_line, headers, {}, answer, time.monotonic())
         return True
@@ -62,12 +64,12 @@ class QuickPlan:
 
     Args:
         plans: computes it.
-        log_access: writes the access line.
+        recording: notes each request.
     """
 
-    def __init__(self, plans: PlanDesk, log_access: LogAccess) -> None:
+    def __init__(self, plans: PlanDesk, recording: Recording) -> None:
         self._plans = plans
-        self._sender = _Sender({"Content-Type": JSON}, log_access)
+        self._sender = _Sender({"Content-Type": JSON}, recording)
 
     def takes(self, start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
         """Whether it is a POST of JSON, of known and moderate length."""
@@ -88,7 +90,7 @@ class QuickPlan:
         headers: HTTPHeaders,
         body: bytes,
     ) -> bool:
-        """Write the whole response, and the access line; False where a handler has to."""
+        """Write the whole response, and note it; False where a handler has to."""
         started = time.monotonic()
         try:
             answer = self._plans.answer_at_once(body, details=False)
@@ -102,11 +104,11 @@ class QuickPlan:
 
 
 class _Sender:
-    """Writes responses of one kind, and their access lines."""
+    """Writes responses of one kind, and has them noted."""
 
-    def __init__(self, headers: dict[str, str], log_access: LogAccess) -> None:
+    def __init__(self, headers: dict[str, str], recording: Recording) -> None:
         self._prepared = Prepared(200, {**COMMON_HEADERS, **headers})
-        self._log_access = log_access
+        self._recording = recording
 
     def send(
         self,
@@ -118,13 +120,21 @@ class _Sender:
         started: float,
     ) -> None:
         request_id = request_id_of(headers)
+        recording = self._recording
         self._prepared.send(connection, {"X-Request-ID": request_id, **own}, body)
+        if recording.is_idle:
+            return
+        # A shortcut is found by its whole path, which is the route's template, too.
+        method, path, _ = start_line
+        duration_s = time.monotonic() - started
+        if not recording.tells:
+            recording.count(method, path, self._prepared.status, duration_s)
+            return
         context: Any = getattr(connection, "context", None)
-        self._log_access(
-            request_id=request_id,
-            method=start_line.method,
-            path=start_line.path,
-            status=self._prepared.status,
-            duration_s=time.monotonic() - started,
-            remote=getattr(context, "remote_ip", ""),
-        )
+        remote = getattr(context, "remote_ip", "")
+        recording.end(
+            Answered(
+                request_id, method, path, path, self._prepared.status, duration_s, remote,
+                recording.begin(headers),
+            )
+        )  # fmt: skip

@@ -99,7 +99,8 @@ def test_stack_serves_by_tls_and_takes_up_a_renewed_certificate(
 ) -> None:
     certificate, key = make_certificate(tmp_path)
     port = free_port()
-    stack = make_stack(TLS_CERTIFICATE=str(certificate), TLS_KEY=str(key), TLS_PORT=str(port))
+    tls = {"TLS_CERTIFICATE": str(certificate), "TLS_KEY": str(key), "TLS_PORT": str(port)}
+    stack = make_stack(**tls, HTTP_REDIRECT="yes")
     stack.up()
 
     def shown() -> str:

@@ -23,11 +23,22 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
 
 LAYERS = (
-    {"cli", "checks", "serving", "development", "mount", "terminal", "__main__"},
+    {
+        "cli",
+        "checks",
+        "serving",
+        "development",
+        "mount",
+        "terminal",
+        "observation",
+        "top",
+        "__main__",
+    },
     {"web", "stack", "process", "release"},
     {"planning"},
     {"server", "store", "calculator", "dispatch"},
     {"identity", "log", "payload"},
+    {"telemetry"},
     {"config", "errors", "files", "prctl"},
     {"__init__"},
 )
@@ -35,8 +46,9 @@ LAYERS = (
 
 BESIDE = {
     ("__main__", "cli"), ("cli", "checks"), ("cli", "serving"), ("cli", "development"),
-    ("cli", "mount"), ("cli", "terminal"),
-    ("checks", "serving"), ("development", "serving"), ("stack", "process"), ("config", "errors"),
+    ("cli", "mount"), ("cli", "terminal"), ("mount", "top"), ("top", "terminal"),
+    ("checks", "serving"), ("checks", "observation"), ("serving", "observation"),
+    ("development", "serving"), ("stack", "process"), ("config", "errors"),
 }  # fmt: skip
 """What may be imported although it stands beside."""
 

@@ -254,7 +254,7 @@ def test_secret_never_shows_itself_in_a_fault_or_in_the_settings() -> None:
 
 def test_only_what_holds_credentials_is_secret() -> None:
     secret = {name for name, variable in VARIABLES.items() if variable.is_secret}
-    assert secret == {"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_URL"}
+    assert secret == {"REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_URL", "OPERATOR_TOKEN"}
 
 
 def test_empty_secret_is_seen_to_be_empty() -> None:

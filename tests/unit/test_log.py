@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import math
+import time
 import warnings
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from app import log
 from app.config import Secret, Sources, load
+from app.telemetry.answered import Answered
+from app.telemetry.trace import Trace
 
 PASSWORD = "hunter2"
 URL = f"redis://user:{PASSWORD}@host:6379/0"
@@ -279,3 +284,67 @@ def test_credentials_in_the_event_the_context_and_exceptions_are_masked(*, as_js
     logging.getLogger("library").warning("library at %s", URL)
     assert output.text.count("://***@host") >= 10
     assert PASSWORD not in output.text
+
+
+# ---- access lines
+
+
+def answered(path: str = "/", trace: Trace | None = None) -> Answered:
+    return Answered("request-1", "GET", path, "/", 200, 0.0123456, "192.0.2.1", trace)
+
+
+def test_access_line_has_the_form_of_other_lines_and_the_place_in_a_trace() -> None:
+    output = Output(as_json=True, worker=3)
+
+    async def serve() -> None:
+        lines = log.AccessLog()
+        lines.write(answered('/a"b', Trace("a" * 32, "b" * 16)))
+        lines.write(answered("/redis://user:hunter2@host"))
+        log.flush()
+
+    before = time.time()
+    asyncio.run(serve())
+    traced, plain = output.objects()
+    at = datetime.fromisoformat(traced.pop("timestamp")).timestamp()
+    assert before - 0.001 <= at <= time.time()
+    assert traced == {
+        "request_id": "request-1", "method": "GET", "path": '/a"b', "status": 200,
+        "duration_ms": 12.35, "remote": "192.0.2.1", "event": "request", "level": "info",
+        "worker": 3, "trace_id": "a" * 32, "span_id": "b" * 16,
+    }  # fmt: skip
+    assert "trace_id" not in plain
+    assert PASSWORD not in output.text
+
+
+def test_access_lines_are_written_soon_without_being_asked() -> None:
+    output = Output(as_json=True)
+
+    async def serve() -> None:
+        log.AccessLog().write(answered())
+        assert output.text == ""
+        deadline = time.monotonic() + 10
+        while not output.text:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.001)
+
+    asyncio.run(serve())
+    assert output.only()["request_id"] == "request-1"
+
+
+def test_many_access_lines_do_not_wait_for_the_time() -> None:
+    output = Output(as_json=True)
+
+    async def serve() -> None:
+        lines = log.AccessLog()
+        for _ in range(1000):
+            lines.write(answered())
+        assert len(output.objects()) >= 700
+
+    asyncio.run(serve())
+
+
+def test_access_line_on_the_console_says_the_same() -> None:
+    output = Output(as_json=False)
+    log.AccessLog().write(answered("/page", Trace("a" * 32, "b" * 16)))
+    for part in ("request-1", "/page", "12.35", "a" * 32, "192.0.2.1"):
+        assert part in output.text

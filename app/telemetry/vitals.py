@@ -1,0 +1,131 @@
+"""How a worker is: its event loop's lag, its connections, its store. Shown once a second.
+
+What a worker counts elsewhere (the store's own counters) is copied here into the shared memory; a
+worker that is killed loses of those what it had not copied: at most a second's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from app.telemetry import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from app.telemetry.meter import Meter
+
+TICK_S = 0.1
+_TICKS_A_LOOK = 10
+
+
+class StoreCounters(Protocol):
+    """What a store counts; see `app.store.counters`."""
+
+    commands: int
+    batch_sizes: list[int]
+    connected: int
+    connects_failed: int
+    connections_lost: int
+    discarded: int
+    timed_out: int
+    not_sent: int
+    breaker_opened: int
+
+
+class Store(Protocol):
+    """What is asked of the way to Redis."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether calls fail at once."""
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections stand."""
+
+    @property
+    def most_connections(self) -> int:
+        """How many may stand."""
+
+    @property
+    def in_flight(self) -> int:
+        """Commands sent that have no reply yet."""
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait to be sent."""
+
+    def counters(self) -> StoreCounters:
+        """What it has counted."""
+
+
+class Vitals:
+    """Shows how a worker is, for as long as its event loop turns.
+
+    Args:
+        meter: where it is shown.
+        store: the worker's.
+        connections: tells how many clients are connected.
+    """
+
+    def __init__(self, meter: Meter, store: Store, connections: Callable[[], int]) -> None:
+        self._meter = meter
+        self._store = store
+        self._connections = connections
+        self._observe_lag = meter.observer(catalogue.LAG)
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = self._worst_s = 0.0
+        self._ticks = 0
+
+    def start(self) -> None:
+        """Begin; needs the running event loop."""
+        if self._meter.counts:
+            self.show()
+            self._wait()
+
+    def stop(self) -> None:
+        """End, and show the last."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self.show()
+
+    def show(self) -> None:
+        """Show how it is now."""
+        put, store = self._meter.put, self._store
+        put(catalogue.LAG_WORST, self._worst_s)
+        self._worst_s = 0.0
+        put(catalogue.CONNECTIONS, self._connections())
+        put(catalogue.REDIS_UP, not store.is_away)
+        put(catalogue.REDIS_CONNECTIONS, store.open_connections)
+        put(catalogue.REDIS_CONNECTIONS_MAX, store.most_connections)
+        put(catalogue.REDIS_IN_FLIGHT, store.in_flight)
+        put(catalogue.REDIS_WAITING, store.waiting)
+        counted = store.counters()
+        put(catalogue.REDIS_CONNECTED, counted.connected)
+        put(catalogue.REDIS_DISCARDED, counted.discarded)
+        batches: Sequence[float] = [*counted.batch_sizes, counted.commands]
+        self._meter.put_all(catalogue.REDIS_BATCHES, batches)
+        for kind, value in (
+            ("timed_out", counted.timed_out),
+            ("not_sent", counted.not_sent),
+            ("connect", counted.connects_failed),
+            ("lost", counted.connections_lost),
+            ("breaker", counted.breaker_opened),
+        ):
+            put(catalogue.REDIS_ERRORS, value, kind)
+
+    def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + TICK_S
+        self._timer = loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        late_s = max(0.0, asyncio.get_running_loop().time() - self._due)
+        self._observe_lag(late_s)
+        self._worst_s = max(self._worst_s, late_s)
+        self._ticks += 1
+        if self._ticks % _TICKS_A_LOOK == 0:
+            self.show()
+        self._wait()

@@ -1,0 +1,211 @@
+"""`windlass top`: the status board in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from app.errors import StackError
+from app.stack import watching
+from app.terminal import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Group
+    from rich.table import Table
+
+    from app.stack.layout import Layout
+    from app.telemetry.board import Board
+
+_BARS = "▁▂▃▄▅▆▇█"
+_GAP = " "
+_SPARK_WIDTH = 60
+_MOST_ROUTES = 10
+_MOST_CHANGES = 8
+_COMMIT_DIGITS = 10
+
+
+@click.command("top")
+@click.option("--once", is_flag=True, help="Show the board once and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the board once, as JSON for scripts.")
+@click.option(
+    "--every", "every_s", default=1.0, show_default=True, type=click.FloatRange(0.2, 3600),
+    metavar="SECONDS", help="How often the board is shown anew.",
+)  # fmt: skip
+@click.pass_obj
+def command(context: Any, *, once: bool, as_json: bool, every_s: float) -> None:  # noqa: ANN401 - `app.cli.Context`, which imports this
+    """Show how the service is, second by second, until Ctrl-C: workers, requests, Redis, changes.
+
+    The same as /status. It asks a worker itself, so it needs no token, and shows how things are
+    where Nginx is the trouble.
+    """
+    layout = context.layout()
+    board = watching.read_board(layout)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(board)).decode())
+        return
+    from rich.console import Console  # noqa: PLC0415 - only what shows something waits for it
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    if once:
+        console.print(render(board))
+        return
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Live(
+            render(board), console=console, screen=console.is_terminal, auto_refresh=False
+        ) as live,
+    ):
+        while True:
+            time.sleep(every_s)
+            live.update(_now(layout), refresh=True)
+
+
+def _now(layout: Layout) -> Group | str:
+    """The board of this moment; where there is none, why."""
+    try:
+        return render(watching.read_board(layout))
+    except StackError as error:
+        return str(error)
+
+
+def render(board: Board) -> Group:
+    """The board as text for a terminal."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    release = board.release
+    head = Text.assemble(
+        (f"{board.environment} ", "bold"), f"release {release.name}, ",
+        f"up {duration(board.uptime_s)}, {clock(board.at)}",
+    )  # fmt: skip
+    parts: list[Any] = [head]
+    if release.reload:
+        bad = release.reload.startswith(("failed", "went back"))
+        parts.append(Text(f"last reload: {release.reload}", style="red" if bad else ""))
+    parts += [_traffic(board), _redis(board), Text(), _workers(board), Text(), _routes(board)]
+    changes = _changes(board)
+    if changes.row_count:
+        parts += [Text(), changes]
+    return Group(*parts)
+
+
+def _traffic(board: Board) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    now, series = board.traffic, board.series
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(min_width=10)
+    table.add_column(justify="right", min_width=12)
+    table.add_column(overflow="crop", no_wrap=True)
+    rows = (
+        ("requests", f"{now.requests_per_s:,.1f}/s", series.requests_per_s),
+        ("errors", f"{now.errors_per_s:,.2f}/s", series.errors_per_s),
+        ("p50", milliseconds(now.p50_ms), series.p50_ms),
+        ("p99", milliseconds(now.p99_ms), series.p99_ms),
+    )
+    for name, value, column in rows:
+        style = "red" if name == "errors" and now.errors_per_s else ""
+        table.add_row(name, value, spark(column), style=style)
+    return table
+
+
+def _redis(board: Board) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    redis = board.redis
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(min_width=10)
+    table.add_column()
+    what = f"{redis.state}, ping {milliseconds(redis.ping_ms)}" if redis.state == "up" else (
+        f"{redis.state}: {redis.reason}")  # fmt: skip
+    table.add_row(
+        "redis",
+        f"{what}; {redis.connections} of {redis.connections_max} connections, {redis.in_flight} in "
+        f"flight, {redis.waiting} waiting, {redis.errors} errors",
+        style="" if redis.state == "up" else "red",
+    )
+    return table
+
+
+def _workers(board: Board) -> Table:
+    table = _table("worker", "state", "pid>", "up>", "requests>", "lag>", "MB>", "restarts>",
+                   "release", "commit", "last exit")  # fmt: skip
+    for worker in board.workers:
+        table.add_row(
+            str(worker.slot), worker.state, str(worker.pid or ""), duration(worker.uptime_s),
+            "" if worker.requests is None else f"{worker.requests:,}",
+            milliseconds(worker.lag_ms), "" if worker.memory_mb is None else f"{worker.memory_mb}",
+            str(worker.restarts), worker.release, worker.commit[:_COMMIT_DIGITS], worker.last_exit,
+            style="" if worker.state == "ready" else "yellow",
+        )  # fmt: skip
+    return table
+
+
+def _routes(board: Board) -> Table:
+    table = _table("route", "method", "requests>", "errors>", "p50>", "p99>")
+    for route in board.routes[:_MOST_ROUTES]:
+        table.add_row(
+            route.route, route.method, f"{route.requests:,}", f"{route.errors:,}",
+            milliseconds(route.p50_ms), milliseconds(route.p99_ms),
+        )  # fmt: skip
+    return table
+
+
+def _changes(board: Board) -> Table:
+    """What has happened to the workers and, where there is a record, to the host."""
+    table = _table("when", "what", "details", "release")
+    found = [(clock(event.at), event.kind, event.detail, event.release) for event in board.events]
+    found += [
+        (
+            clock(datetime.fromisoformat(entry.at).timestamp()),
+            f"{entry.action} by {entry.by}",
+            "; ".join(filter(None, (entry.reason, entry.result))),
+            entry.release,
+        )
+        for entry in board.deployments
+    ]
+    for row in sorted(found, reverse=True)[:_MOST_CHANGES]:
+        table.add_row(*row)
+    return table
+
+
+def _table(*titles: str) -> Table:
+    """A table without lines; a column whose title ends in > is aligned to the right."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        is_number = title.endswith(">")
+        table.add_column(title.removesuffix(">"), justify="right" if is_number else "left")
+    return table
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """A line of bars, the last at its end; what is not known is left blank."""
+    pairs = [values[at : at + 2] for at in range(len(values) % 2, len(values), 2)]
+    shown = [max((v for v in pair if v is not None), default=None) for pair in pairs]
+    shown = shown[-_SPARK_WIDTH:]
+    top = max((value for value in shown if value is not None), default=0.0)
+    last = len(_BARS) - 1
+    return "".join(
+        _GAP if value is None else _BARS[round(value / top * last) if top else 0]
+        for value in shown
+    )  # fmt: skip
+
+
+def milliseconds(value: float | None) -> str:
+    """A time, or a dash where it is not known."""
+    return "-" if value is None else f"{value:,.2f} ms"
+
+
+def clock(at: float) -> str:
+    """A moment, in UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,131 @@
+"""What is noted of each answered request: a line in the log, a count, a span.
+
+One place for all ways in which a request can be answered: by a handler, by a shortcut, by the
+engine alone. The address that was asked goes to the log; metrics name the route's template.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from app.server import field_of, fields_of
+from app.telemetry.answered import Answered
+from app.telemetry.totals import REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tornado.httputil import HTTPHeaders
+    from tornado.routing import URLSpec
+    from tornado.web import RequestHandler
+
+    from app.telemetry.meter import Meter
+    from app.telemetry.trace import Trace, Tracer
+
+UNMATCHED = "(unmatched)"
+_GROUP = re.compile(r"\((?:\?P<(\w+)>)?[^()]*\)")
+
+
+class Recording:
+    """Notes requests.
+
+    Args:
+        write: writes the access line; None: there are none.
+        meter: counts.
+        tracer: takes spans.
+        routes: all that the application has, for the templates of handlers.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Answered], None] | None,
+        meter: Meter,
+        tracer: Tracer,
+        routes: Sequence[URLSpec] = (),
+    ) -> None:
+        self._write = write
+        self._requests = meter.of_requests
+        self._counts = meter.counts
+        self._tracer = tracer
+        self.tells = write is not None or tracer.sends
+        """Whether anybody is told of each request, or it is counted at most."""
+        self.is_idle = not self.tells and not meter.counts
+        """Whether nothing is noted at all."""
+        self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
+        for route in routes:
+            known = self._routes.setdefault(route.handler_class, [])
+            known.append((route.regex, template_of(route.regex.pattern)))
+
+    def begin(self, headers: HTTPHeaders) -> Trace | None:
+        """The place in a trace of a request with these header fields; None where nobody asks."""
+        return place_in_trace(self._tracer, headers) if self.tells else None
+
+    def end(self, request: Answered) -> None:
+        """Note a request that was answered just now."""
+        if self._write is not None:
+            self._write(request)
+        if self._counts:
+            self.count(request.method, request.route, request.status, request.duration_s)
+        if request.trace is not None:
+            self._tracer.end(request)
+
+    def count(self, method: str, route: str, status: int, duration_s: float) -> None:
+        """Count a request that was answered just now, and do no more."""
+        self._requests(method, route, status)(duration_s)
+
+    def handled(self, handler: RequestHandler) -> None:
+        """Note the request of a handler that has answered: Tornado's `log_function`."""
+        if self.is_idle:
+            return
+        request = handler.request
+        first_part_s: float | None = getattr(handler, "first_part_s", None)
+        trace: Trace | None = getattr(handler, "trace", None) if self.tells else None
+        self.end(
+            Answered(
+                getattr(handler, "request_id", ""),
+                request.method or "",
+                request.path,
+                self.route_of(handler),
+                handler.get_status(),
+                # The clock may have been set back in between.
+                max(0.0, request.request_time() if first_part_s is None else first_part_s),
+                request.remote_ip or "",
+                trace,
+            )
+        )
+
+    def refused(self, status: int) -> None:
+        """Count what the engine has refused; it is no request, so there is nothing else to say."""
+        if self._counts:
+            self.count("", REFUSED, status, 0.0)
+
+    def route_of(self, handler: RequestHandler) -> str:
+        """The template of the route by which a request came to a handler."""
+        known = self._routes.get(type(handler))
+        if known is None:
+            return UNMATCHED
+        if len(known) == 1:
+            return known[0][1]
+        path = handler.request.path
+        return next((name for pattern, name in known if pattern.match(path)), UNMATCHED)
+
+
+def place_in_trace(tracer: Tracer, headers: HTTPHeaders) -> Trace | None:
+    """The place in a trace of a request with these header fields; None where it has none."""
+    parent = field_of(headers, "Traceparent")
+    return tracer.begin(parent, fields_of(headers, "Tracestate") if parent else "")
+
+
+@lru_cache(maxsize=1024)
+def template_of(pattern: str) -> str:
+    """A route's pattern as people write it: what varies stands in braces."""
+    number = 0
+
+    def name(group: re.Match[str]) -> str:
+        nonlocal number
+        number += 1
+        return "{" + (group[1] or f"{number}") + "}"
+
+    return _GROUP.sub(name, pattern.removesuffix("$")).replace("\\", "")

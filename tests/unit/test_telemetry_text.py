@@ -1,0 +1,153 @@
+"""The texts of telemetry: metrics, routes' templates, tokens, the board in a terminal."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+from tornado.httputil import HTTPHeaders
+
+from app.config import Secret
+from app.telemetry import catalogue, exposition
+from app.telemetry.board import Board
+from app.telemetry.catalogue import COUNTER, HISTOGRAM, METRICS
+from app.telemetry.memory import Memory, Origin
+from app.telemetry.meter import Meter
+from app.telemetry.totals import add_up
+from app.top import render, spark
+from app.web.operator import has_token
+from app.web.recording import template_of
+from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = Secret("a-token-of-operators")
+
+
+@pytest.fixture
+def meter() -> Iterator[tuple[Meter, Memory]]:
+    memory = Memory.make()
+    region = memory.free(frozenset())
+    assert region is not None
+    region.assign(1)
+    region.sign(Origin("worker", 0, 1, 1.0, "1", "c", "r"))
+    yield Meter(region), memory
+    os.close(memory.descriptor)
+
+
+def test_names_and_units_are_by_the_conventions() -> None:
+    for metric in METRICS.values():
+        assert metric.name.endswith("_total") == (metric.kind == COUNTER), metric.name
+        assert metric.name.startswith(("windlass_", "process_"))
+        assert not metric.meaning.endswith(".")
+        assert bool(metric.bounds) == (metric.kind == HISTOGRAM), metric.name
+        assert tuple(sorted(metric.bounds)) == metric.bounds
+        assert not {"ms", "mb", "percent", "minutes"} & set(metric.name.split("_"))
+
+
+def test_labels_that_hold_quotes_and_line_breaks_come_through(
+    meter: tuple[Meter, Memory],
+) -> None:
+    route = 'a "quoted" \\ route\nof two lines'
+    meter[0].of_requests("GET", route, 200)(0.25)
+    text = exposition.render(add_up(meter[1].read()), []).decode()
+    (family,) = [
+        found
+        for found in text_string_to_metric_families(text)
+        if found.name == "windlass_http_requests"
+    ]
+    assert [(s.labels["route"], s.value) for s in family.samples] == [(route, 1.0)]
+
+
+def test_numbers_are_whole_or_exact(meter: tuple[Meter, Memory]) -> None:
+    meter[0].put(catalogue.LAG_WORST, 0.1)
+    meter[0].add(catalogue.WORKER_STARTS, amount=12345678901)
+    lines = exposition.render(add_up(meter[1].read()), []).decode().splitlines()
+    assert 'windlass_event_loop_lag_max_seconds{worker="0"} 0.1' in lines
+    assert "windlass_worker_starts_total 12345678901" in lines
+
+
+def test_what_another_release_had_in_other_buckets_is_left_out(
+    meter: tuple[Meter, Memory],
+) -> None:
+    meter[0].observer(catalogue.LAG)(0.5)
+    totals = add_up(meter[1].read())
+    other = {
+        msgspec.structs.replace(key, bounds=(1.0,)): [1.0, 2.0, 3.0]
+        for key in totals.of(catalogue.LAG.name)
+    }
+    totals.sums.update(other)
+    text = exposition.render(totals, []).decode()
+    assert text.count("windlass_event_loop_lag_seconds_count") == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template"),
+    [
+        ("/", "/"),
+        ("/health$", "/health"),
+        (r"/static/(?P<hashed>[^/]+)$", "/static/{hashed}"),
+        (r"/a/(add|subtract)/(\d+)$", "/a/{1}/{2}"),
+        (r"/file\.txt$", "/file.txt"),
+    ],
+)
+def test_template_of_a_route_is_what_people_write(pattern: str, template: str) -> None:
+    assert template_of(pattern) == template
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        (f"Bearer {TOKEN!s}", True),
+        (f"bearer  {TOKEN!s}", True),
+        (basic(f"anybody:{TOKEN!s}"), True),
+        (basic(f":{TOKEN!s}"), True),
+        (basic(f"{TOKEN!s}:"), False),
+        (basic(f"a:b:{TOKEN!s}"), False),
+        (f"Bearer {TOKEN!s}x", False),
+        (f"Digest {TOKEN!s}", False),
+        (str(TOKEN), False),
+        ("Bearer", False),
+        ("Basic !", False),
+        ("Basic /w==", False),
+        ("Bearer \xe9", False),
+        ("", False),
+    ],
+)
+def test_token_is_a_bearers_or_a_password(given: str, right: bool) -> None:  # noqa: FBT001
+    headers = HTTPHeaders({"Authorization": given} if given else {})
+    assert has_token(headers, TOKEN) == right
+    assert not has_token(headers, Secret("")), "without a token nobody has it"
+
+
+def test_two_tokens_are_none() -> None:
+    headers = HTTPHeaders()
+    for _ in range(2):
+        headers.add("Authorization", f"Bearer {TOKEN!s}")
+    assert not has_token(headers, TOKEN)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_board_is_shown_in_a_terminal_of_any_width(width: int) -> None:
+    sample = (ROOT / "tests" / "data" / "board.json").read_bytes()
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(render(msgspec.json.decode(sample, type=Board)))
+    shown = console.export_text()
+    for part in ("PROD", "requests", "redis"):
+        assert part in shown
+
+
+def test_line_of_bars_leaves_blank_what_is_not_known() -> None:
+    assert spark([0.0, 0.0, None, None, 4.0, 8.0]) == "▁ █"
+    assert spark([]) == ""
