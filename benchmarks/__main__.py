@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
+
+from benchmarks.lazy import LazyGroup
 
 _COMMANDS = {
     "calibrate": "benchmarks.calibration.command",
@@ -16,22 +16,12 @@ _COMMANDS = {
     "store": "benchmarks.store.command",
     "telemetry": "benchmarks.telemetry.command",
 }
-"""Modules that each hold a click command named `command`. They import what is large when it is
-asked for, so that `--help` waits for nothing."""
+"""Modules that each hold a click command named `command`, and import what is large when it is used."""
 
 
-class _Benchmarks(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own form
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
-        return command
-
-
-@click.command(cls=_Benchmarks, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 def main() -> None:
     """Measure Windlass beside what others would use.
 

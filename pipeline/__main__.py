@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 import click
 
+from benchmarks.lazy import LazyGroup
 from pipeline.jobs import PipelineError
 
 _COMMANDS = {
@@ -20,18 +20,9 @@ _COMMANDS = {
 """Modules that each hold a click command named `command`."""
 
 
-class _Pipeline(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own form
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
-        return command
-
-
-@click.command(cls=_Pipeline, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 def main() -> None:
     """Run what the pipeline runs."""
 

@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ import uvloop
 from app import log
 from app.process import Master, MasterOptions, Recycling, recycling, state, upgrade
 from app.process.duty import Orders, Wish, beating
-from tests.support import ROOT, wait_for
+from tests.support import ROOT, Background, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +152,7 @@ class SmallMaster:
         return answer.decode().split()
 
 
-class Questions:
+class Questions(Background):
     """Asks a worker without a pause, half of the time slowly; remembers what failed."""
 
     def __init__(self, master: SmallMaster, *, slots: int = 1) -> None:
@@ -161,22 +160,12 @@ class Questions:
         self.failures: list[str] = []
         self._master = master
         self._slots = slots
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(4)]
+        super().__init__(4)
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, number: int) -> None:
+    def run(self, number: int) -> None:
+        """Ask, again and again."""
         words = "slow 0.2" if number % 2 else "who"
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             try:
                 answer = self._master.ask(words, slot=number // 2 % self._slots)
             except OSError as error:

@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import psutil
@@ -39,6 +40,36 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 10) -> 
             return value
         time.sleep(0.02)
     pytest.fail(f"waited {timeout_s} s in vain for: {what}")
+
+
+class Background:
+    """Threads that do what `run` says for as long as a block takes.
+
+    Args:
+        threads: how many.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.stopping = threading.Event()
+        self._threads = [threading.Thread(target=self.run, args=(n,)) for n in range(threads)]
+
+    def run(self, number: int) -> None:
+        """What a thread does until `stopping` is set.
+
+        Args:
+            number: of the thread, from 0.
+        """
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        for thread in self._threads:
+            thread.join()
 
 
 @dataclass

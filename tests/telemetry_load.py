@@ -9,12 +9,12 @@ import signal
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support import wait_for
+from tests.support import Background, wait_for
 
 if TYPE_CHECKING:
     from tests.support import Stack
@@ -33,7 +33,7 @@ ASKED: tuple[tuple[Route, str, str, str | None], ...] = (
 _PAUSE_S = 0.005
 
 
-class Load:
+class Load(Background):
     """Requests one after the other on some connections until told to stop.
 
     Args:
@@ -45,26 +45,14 @@ class Load:
         self.answered: Counter[Route] = Counter()
         self.broken: Counter[Route] = Counter()
         self._url = url
-        self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._send, args=(number,)) for number in range(senders)
-        ]
+        super().__init__(senders)
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, number: int) -> None:
+    def run(self, number: int) -> None:
+        """Send, again and again."""
         turns = itertools.islice(itertools.cycle(ASKED), number, None)
         with httpx.Client(base_url=self._url, timeout=30) as client:
-            while not self._stop.wait(_PAUSE_S):
+            while not self.stopping.wait(_PAUSE_S):
                 (method, route, expected), verb, path, body = next(turns)
                 try:
                     answer = client.request(

@@ -10,20 +10,20 @@ import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.support import Stack, free_port, wait_for
+from tests.support import Background, Stack, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 
-class Traffic:
+class Traffic(Background):
     """Requests one after the other, until told to stop; remembers what failed.
 
     Half of the senders keep their connection and half of them POST, which Nginx may not send twice.
@@ -33,25 +33,14 @@ class Traffic:
         self.url = url
         self.answers = 0
         self.failures: list[str] = []
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._send, args=(n % 2, n // 2 % 2)) for n in range(senders)
-        ]
+        super().__init__(senders)
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, kept_alive: int, posts: int) -> None:
+    def run(self, number: int) -> None:
+        """Send, again and again."""
+        kept_alive, posts = number % 2, number // 2 % 2
         limits = httpx.Limits(max_keepalive_connections=kept_alive)
         with httpx.Client(limits=limits, timeout=20) as client:
-            while not self._stop.is_set():
+            while not self.stopping.is_set():
                 try:
                     answer = (
                         client.post(self.url + "/calculator", json={"expression": "6*7"})
