@@ -16,7 +16,7 @@ _COMMANDS = {
     "store": "benchmarks.store.command",
     "telemetry": "benchmarks.telemetry.command",
 }
-"""Modules that each hold a click command named `command`, and import what is large when it is used."""
+"""Modules that each hold a click command named `command`; what is large they import when used."""
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""A group whose commands are imported when they are asked for, so that `--help` waits for nothing."""
+"""A group whose commands are imported when they are asked for: `--help` waits for nothing."""
 
 from __future__ import annotations
 
