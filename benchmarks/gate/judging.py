@@ -144,7 +144,7 @@ class _Bench:
         of = self.rounds[metric.name][: look.rounds]
         seen = self._resolution(metric, of, look.rounds, look)
         delta = metric.delta + self.accepted.allowance(metric)
-        if self._why_quarantined(metric, of):
+        if self._why_quarantined(metric, of, look):
             delta = max(delta, QUARANTINED_DELTA)
         enough = len(of) >= look.rounds
         return Finding(
@@ -172,7 +172,7 @@ class _Bench:
         metric, line = found.metric, self.accepted.line_for(found.metric)
         if is_slower:
             return Verdict.FAIL, f"more than the {line.size:.1%} that are accepted" if line else ""
-        why = self._why_quarantined(metric, self.rounds[metric.name][: look.rounds])
+        why = self._why_quarantined(metric, self.rounds[metric.name][: look.rounds], look)
         if why:
             return Verdict.QUARANTINED, why
         if line and found.low > metric.delta:
@@ -181,17 +181,21 @@ class _Bench:
             return Verdict.PASS, ""
         return Verdict.INCONCLUSIVE, _NOT_ALONE if found.low > found.delta else ""
 
-    def _why_quarantined(self, metric: Metric, of: list[float]) -> str:
-        """Why a metric may claim little; empty where it may claim what is usual."""
+    def _why_quarantined(self, metric: Metric, of: list[float], look: Look) -> str:
+        """Why a metric may claim little; empty where it may claim what is usual.
+
+        Too noisy is only said at the last look: before it, one disturbed round among twelve would
+        spare a metric the rounds that show that it was one.
+        """
         if metric.name in self.distrusted:
             movement = self.distrusted[metric.name]
             return (
                 f"{movement.compared} differs from itself within a round, by "
                 f"{math.expm1(movement.estimate):+.1%}"
             )
-        last = self.planned[-1]
-        if len(of) > 1 and self._resolution(metric, of, last.rounds, last) > TOO_COARSE:
-            return f"too noisy: {last.rounds} rounds would not show {math.expm1(TOO_COARSE):.0%}"
+        is_last = look == self.planned[-1]
+        if is_last and self._resolution(metric, of, look.rounds, look) > TOO_COARSE:
+            return f"too noisy: {look.rounds} rounds would not show {math.expm1(TOO_COARSE):.0%}"
         return ""
 
     def _resolution(self, metric: Metric, of: list[float], rounds: int, look: Look) -> float:

@@ -132,15 +132,30 @@ def test_no_rounds_at_all_decide_nothing() -> None:
 
 
 def test_noisy_metric_is_in_quarantine_and_does_not_hold_up_the_rest() -> None:
-    found = judged(record({"micro/one cpu": 1.1}, noise={"micro/one cpu": 0.2}))
+    found = judged(record({"micro/one cpu": 1.1}, noise={"micro/one cpu": 0.2}, rounds=20))
     assert finding(found, "micro/one cpu").verdict is Verdict.QUARANTINED
     assert "too noisy" in finding(found, "micro/one cpu").reason
     assert found.outcome is Outcome.PASS
 
 
 def test_quarantine_hides_no_large_slowdown() -> None:
-    found = judged(record({"micro/one cpu": 4.0}, noise={"micro/one cpu": 0.2}))
+    found = judged(record({"micro/one cpu": 4.0}, noise={"micro/one cpu": 0.2}, rounds=20))
     assert found.outcome is Outcome.FAIL
+
+
+def test_one_disturbed_round_of_the_first_look_only_asks_for_more() -> None:
+    """Quarantine after twelve rounds would hide a tenth that twenty rounds show."""
+    made = record({"micro/one cpu": 1.1}, rounds=20)
+    spoilt = made.rounds[5].figures["micro/one cpu"]
+    slow = msgspec.structs.replace(spoilt, A1=1.6 * spoilt.A1, A2=1.5 * spoilt.A2)
+    figures = {**made.rounds[5].figures, "micro/one cpu": slow}
+    rounds = list(made.rounds)
+    rounds[5] = msgspec.structs.replace(rounds[5], figures=figures)
+    first = judged(msgspec.structs.replace(made, rounds=rounds[:12]))
+    assert finding(first, "micro/one cpu").verdict is Verdict.INCONCLUSIVE
+    assert "micro/one" in first.undecided()
+    second = judged(msgspec.structs.replace(made, rounds=rounds))
+    assert finding(second, "micro/one cpu").verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("ratio", [1.1, 0.9])
