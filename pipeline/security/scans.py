@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 600
 _AUDIT_TIMEOUT_S = 900
 _CODE = ("app", "nix", "pipeline")
-_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-binaries.txt",
-          "requirements-security.txt")  # fmt: skip
+_LOCKS = ("requirements.txt", "requirements-otel.txt", "requirements-dev.txt",
+          "requirements-binaries.txt", "requirements-security.txt")  # fmt: skip
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _HASHES_ONLY = re.compile(r"(^|/)(requirements[^/]*\.txt|flake\.lock)$")
 _ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"

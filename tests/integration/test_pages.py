@@ -176,11 +176,11 @@ def test_plan_by_keyboard_alone(service: Stack, new: Callable[..., Visit]) -> No
     assert re.fullmatch(r"The plan costs [\d,.]+ euro an hour\.", str(spoken))
     page.get_by_role("button", name="Add a plant").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.id == '/powerplants/6/name'")
+    page.wait_for_function("() => document.activeElement.id == '/powerplants/6/name'")
     page.keyboard.type("new")
     page.get_by_role("button", name="Remove plant 1, gasfiredbig1").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("!document.getElementById('/powerplants/6/name')")
+    page.wait_for_function("() => !document.getElementById('/powerplants/6/name')")
     assert page.locator("[id='/powerplants/5/name']").input_value() == "new"
     assert seen.violations() == []
 

@@ -126,7 +126,7 @@ def test_code_that_is_not_fit_is_refused_and_the_old_goes_on(
 def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(
     make_stack: Callable[..., Stack], checkout: Path
 ) -> None:
-    stack = make_stack(START_TIMEOUT_S="6")
+    stack = make_stack(START_TIMEOUT_S="12")
     stack.root = checkout
     stack.up()
     pids = [stack.pid(f"web/{slot}") for slot in (0, 1)]
@@ -291,7 +291,7 @@ def test_release_that_never_serves_gives_way_to_the_one_before(
         program.write_text(f'#!/bin/sh\nexec env {shlex.join(words)} "$@"\n')
         program.chmod(0o755)
     profile.symlink_to(checkout)
-    stack = make_stack(START_TIMEOUT_S="5", WINDLASS_PROFILE=str(profile))
+    stack = make_stack(START_TIMEOUT_S="12", WINDLASS_PROFILE=str(profile))
     stack.root = checkout
     stack.up()
     workers, master = worker_pids(stack.status()), psutil.Process(stack.pid("web"))
