@@ -80,6 +80,11 @@ class Machine:
             self.process.wait()
             self.process = None
 
+    def bring_coverage(self) -> None:
+        """Bring what coverage wrote on the machine's disk to where it is put together."""
+        for file in (self.disk / "upper" / ROOT.relative_to("/")).glob(".coverage.*"):
+            shutil.copy(file, ROOT)
+
     @property
     def first_pid(self) -> int:
         """The machine's first process, as the real machine counts."""
@@ -185,6 +190,7 @@ class Site:
         for machine in self.machines.values():
             machine.pull_the_plug()
             subprocess.run(("ip", "netns", "del", machine.namespace), check=False, timeout=30)
+            machine.bring_coverage()
 
     def _connect(self) -> None:
         """A bridge in the deployer's namespace, to which each host has a cable."""
@@ -337,7 +343,8 @@ class Site:
         return self.deployer.command(sys.executable, "-m", "app", *words)
 
     def _environ(self) -> dict[str, str]:
-        return clean_environ() | {
+        measured = {name: os.environ[name] for name in os.environ if name.startswith("COVERAGE_")}
+        return clean_environ() | measured | {
             "PYTHONPATH": str(ROOT), "WINDLASS_DEPLOY": str(self.folder / "deploy.toml"),
             "NO_COLOR": "1",
         }  # fmt: skip

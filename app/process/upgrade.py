@@ -231,6 +231,11 @@ class Upgrade:
         self._log.error("reload failed; the old workers go on", reason=reason)
         problem = _return(self._state, reason)
         self._state.reload = f"{FAILED}{reason}{problem}"
+        # The master stays the new code, as in a checkout. What serves is its own from now on:
+        # workers of a generation before are recycled, here into the code that was just refused.
+        for child in self._state.children:
+            if child.state != "standby":
+                child.generation = self._state.generation
 
     def _stop_new_workers(self) -> None:
         """Stop the new worker of each slot that still has its old one, or that was not there."""
