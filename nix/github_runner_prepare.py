@@ -29,26 +29,26 @@ def main(environ: dict[str, str]) -> int:
     settings = Path(environ.get("RUNNER_SETTINGS", "/etc/github-runner"))
     archive = Path(environ.get("RUNNER_ARCHIVE", "/opt/actions-runner.tar.gz"))
     url = environ["RUNNER_URL"]
-    work = home / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(mode=0o700)
+    runner = home / "runner"
+    shutil.rmtree(runner, ignore_errors=True)
+    runner.mkdir(mode=0o700)
     unpack = ("tar", "--extract", "--no-same-owner", "--file", str(archive), "--directory")
-    subprocess.run((*unpack, str(work)), check=True, timeout=_UNPACK_TIMEOUT_S)
+    subprocess.run((*unpack, str(runner)), check=True, timeout=_UNPACK_TIMEOUT_S)
     user = environ.get("RUNNER_USER", "github-runner")
     group = environ.get("RUNNER_GROUP", user)
-    _give(work, user, group)
+    _give(runner, user, group)
     token = registration_token(
         url, (settings / "token").read_text().strip(),
         environ.get("RUNNER_API", "https://api.github.com"),
     )  # fmt: skip
-    register = (str(work / "config.sh"), "--unattended", "--ephemeral", "--replace",
+    register = (str(runner / "config.sh"), "--unattended", "--ephemeral", "--replace",
                 "--disableupdate", "--url", url, "--token", token,
                 "--name", environ.get("RUNNER_NAME") or socket.gethostname(),
                 "--labels", environ.get("RUNNER_LABELS", "windlass-deploy"))  # fmt: skip
     done = subprocess.run(
-        register, cwd=work, check=False, timeout=_REGISTER_TIMEOUT_S, user=user, group=group,
+        register, cwd=runner, check=False, timeout=_REGISTER_TIMEOUT_S, user=user, group=group,
         extra_groups=[], umask=0o077,
-        env={"HOME": str(work), "PATH": environ.get("PATH", os.defpath)},
+        env={"HOME": str(runner), "PATH": environ.get("PATH", os.defpath)},
     )  # fmt: skip
     return done.returncode
 

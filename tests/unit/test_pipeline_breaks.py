@@ -147,8 +147,8 @@ def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
     home = Path("/tmp") / f"windlass-runner-{os.getpid()}"
     home.mkdir(mode=0o755)
     try:
-        (home / "work").mkdir()
-        (home / "work" / "left").write_text("by the job before")
+        (home / "runner").mkdir()
+        (home / "runner" / "left").write_text("by the job before")
         environ = {
             "RUNNER_HOME": str(home), "RUNNER_SETTINGS": str(settings), "RUNNER_USER": "nobody",
             "RUNNER_ARCHIVE": str(tmp_path / "runner.tar.gz"), "RUNNER_API": api[0],
@@ -163,8 +163,8 @@ def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
             check=False, timeout=60,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        said = (home / "work" / "said").read_text()
-        assert not (home / "work" / "left").exists()
+        said = (home / "runner" / "said").read_text()
+        assert not (home / "runner" / "left").exists()
     finally:
         shutil.rmtree(home)
     assert api[1] == [("/repos/o/r/actions/runners/registration-token", "Bearer lasting")]
