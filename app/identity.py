@@ -44,6 +44,11 @@ class Identity:
     name: str = APP_NAME
     description: str = DESCRIPTION
 
+    @property
+    def title(self) -> str:
+        """The name as pages show it."""
+        return self.name[:1].upper() + self.name[1:]
+
 
 class _ReleaseFile(msgspec.Struct):
     version: str

@@ -3,6 +3,7 @@
 rec {
   environment = python.withPackages (
     packages: with packages; [
+      aiosmtpd
       anyio
       click
       h11

@@ -61,9 +61,11 @@ def make_application(
     found = station.installed()
     release = Release(identity.release, identity.version, identity.commit, 1, "")
     reporter = Reporter(found, settings.environment, release, store.ping)
-    made = Services(settings, identity, store, plans, assets, is_draining, found, reporter)
+    demonstrates = own is None
+    made = Services(
+        settings, identity, store, plans, assets, is_draining, found, reporter, demonstrates
+    )
     services = {"services": made}
-    is_own = own is None
     routes = [
         URLSpec(r"/health", health.HealthHandler, services),
         URLSpec(r"/ready", health.ReadyHandler, services),
@@ -81,7 +83,7 @@ def make_application(
         "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, recording),
         "/metadata": FixedAnswer(JSON, health.metadata_of(made), recording),
     }
-    if is_own:
+    if demonstrates:
         shortcuts["/productionplan"] = QuickPlan(plans, recording)
     return Application(
         routes,

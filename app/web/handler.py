@@ -76,7 +76,12 @@ class PlanDesk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What handlers work with, made once for each worker."""
+    """What handlers work with, made once for each worker.
+
+    Attributes:
+        demonstrates: whether the page, the calculator and the plan are served, not another
+            service's routes.
+    """
 
     settings: Settings
     identity: Identity
@@ -86,6 +91,7 @@ class Services:
     is_draining: Callable[[], bool]
     station: Station
     reporter: Reporter
+    demonstrates: bool
 
 
 class AppHandler(RequestHandler):

@@ -31,7 +31,12 @@ def test_template_serves_its_own_routes_and_nothing_of_ours(
     assert (metadata["app_name"], metadata["version"]) == ("hello", "0.1.0")
     assert metadata["last_commit_sha"] == "c" * 40
     assert (metadata["description"], metadata["release"]) == ("Greets", "0.1.0-ccccccc")
-    assert stack.get("/calculator").status_code == 404
+    missing = stack.get("/calculator", headers={"Accept": "text/html"})
+    assert missing.status_code == 404
+    assert "<title>Not Found · Hello</title>" in missing.text
+    assert "Windlass" not in missing.text
+    assert 'href="/status"' in missing.text
+    assert 'href="/productionplan"' not in missing.text
     assert stack.post("/productionplan", json={}).status_code == 404
 
 

@@ -371,14 +371,29 @@ def test_the_peers_page_is_ours() -> None:
     for name in ("base.html", "home.html"):
         ours = (ROOT / "app/web/templates" / name).read_text()
         theirs = (ROOT / "benchmarks/peers/apps/templates" / name).read_text()
-        translated = ours.replace("{% end %}", "{% endblock %}")
+        translated = _as_jinja(ours)
         for long, short in (
             ("services.settings.environment", "environment"),
             ("services.identity.release", "release"),
             ("services.identity.commit", "commit"),
+            ("services.identity.title", "title"),
+            ("services.demonstrates", "demonstrates"),
         ):
             translated = translated.replace(long, short)
         assert theirs == translated
+
+
+def _as_jinja(template: str) -> str:
+    """Tornado's template with each `end` named after what it ends."""
+    opened: list[str] = []
+
+    def named(tag: re.Match[str]) -> str:
+        if tag[1] != "end":
+            opened.append(tag[1])
+            return tag[0]
+        return f"{{% end{opened.pop()} %}}"
+
+    return re.sub(r"{% (block|if|end)\b[^%]*%}", named, template)
 
 
 def test_only_the_command_of_web_differs_behind_nginx(tmp_path: Path) -> None:

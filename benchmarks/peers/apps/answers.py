@@ -84,9 +84,11 @@ _templates = Environment(
 )
 _templates.globals.update(
     asset=_asset,
+    demonstrates=True,
     environment=_ENVIRONMENT,
     release=_IDENTITY.release,
     commit=_IDENTITY.commit,
+    title=_IDENTITY.title,
 )
 _home = _templates.get_template("home.html")
 
