@@ -188,10 +188,12 @@ def _nix() -> tuple[str, ...]:
 
 def _environment(tree: Path) -> Path:
     command = (str(tree / "run"), "python", "-V")
+    # Else it would take the environment that is ours.
+    environ = {name: value for name, value in os.environ.items() if name != "WINDLASS_PYTHON"}
     try:
         subprocess.run(
             command, cwd=tree, capture_output=True, text=True, check=True,
-            timeout=_INSTALL_TIMEOUT_S, stdin=subprocess.DEVNULL,
+            timeout=_INSTALL_TIMEOUT_S, stdin=subprocess.DEVNULL, env=environ,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", None) or "").strip()[-1000:]

@@ -133,8 +133,13 @@ def test_head_without_a_good_declaration_is_refused(
         pass
 
 
-def test_base_of_another_lock_gets_an_environment_of_its_own(repository: Repository) -> None:
-    made = '#!/bin/sh\nmkdir -p .venv/bin && ln -s "$(command -v true)" .venv/bin/python\n'
+def test_base_of_another_lock_gets_an_environment_of_its_own(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As `./run` does: whoever names an environment has none made.
+    monkeypatch.setenv("WINDLASS_PYTHON", sys.executable)
+    made = '#!/bin/sh\n[ -z "$WINDLASS_PYTHON" ] || exit 0\n'
+    made += 'mkdir -p .venv/bin && ln -s "$(command -v true)" .venv/bin/python\n'
     base = repository.commit({DECLARED_AT: ONE, "run": made})
     (repository.root / "run").chmod(0o755)
     base = repository.commit({"requirements.txt": "tornado==6.5.3\n"})
