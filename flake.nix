@@ -23,13 +23,14 @@
       packages = each servers (windlass: rec {
         inherit (windlass) app runtime;
         release = windlass.releaseOf revision;
+        release-otel = windlass.tracedReleaseOf revision;
         image = windlass.imageOf revision;
         # Slow, and needs a machine with KVM: not among the checks that every change waits for.
         vm-test = windlass.vmTestOf { inherit self revision; };
         default = release;
       });
 
-      checks = each servers (windlass: windlass.checksOf { inherit revision; });
+      checks = each servers (windlass: windlass.checksOf { inherit self revision; });
 
       apps = each servers (windlass: windlass.appsOf revision);
 

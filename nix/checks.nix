@@ -7,6 +7,7 @@
   source,
   release,
   image,
+  application,
 }:
 let
   inherit (pkgs) lib;
@@ -27,20 +28,31 @@ let
       ${script}
     '';
   # What a NixOS server would have.
-  moduleUnit =
+  server =
     settings:
-    let
-      machine = pkgs.nixos {
-        imports = [ (import ./module.nix { self = { }; }) ];
-        services.windlass = {
-          enable = true;
-          package = release;
-        }
-        // settings;
-        system.stateVersion = lib.trivial.release;
-      };
-    in
-    pkgs.writeTextDir "windlass.service" machine.config.systemd.units."windlass.service".text;
+    (pkgs.nixos {
+      imports = [ (import ./module.nix { self = { }; }) ];
+      services.windlass = {
+        enable = true;
+        package = release.runtime;
+      }
+      // settings;
+      system.stateVersion = lib.trivial.release;
+    }).config;
+  unitOf =
+    settings:
+    pkgs.writeTextDir "windlass.service" (server settings).systemd.units."windlass.service".text;
+  plain = unitOf { };
+  public = {
+    workers = 3;
+    domain = "example.org";
+    tls.certificate = "/run/keys/public.pem";
+    tls.key = "/run/keys/private.pem";
+    environmentFile = "/run/keys/windlass";
+    openFirewall = true;
+    settings.PORT = 80;
+    settings.DRAIN_TIMEOUT_S = 60;
+  };
 in
 {
   lint = ofCheckout "lint" [ ] ''
@@ -87,11 +99,11 @@ in
   '';
 
   # What the release says that it would run with, in folders and by a user that are there.
-  configuration = check "configuration" [ release ] ''
+  configuration = check "configuration" [ release.runtime ] ''
     mkdir -p state/run state/tmp state/log
     for file in nginx.conf supervisord.conf; do
       sed "s|/var/lib/windlass|$PWD/state|g; s|^user = .*|user = $(id -un)|" \
-        ${release}/share/windlass/$file > $file
+        ${release.configuration}/$file > $file
     done
     nginx -t -p $PWD/state -e stderr -c $PWD/nginx.conf
     ${tools.environment.interpreter} ${./supervisord_check.py} supervisord.conf redis web nginx
@@ -106,10 +118,42 @@ in
   '';
 
   unit = check "unit" [ pkgs.systemd ] ''
-    for folder in ${release}/lib/systemd/system ${moduleUnit { }} ${moduleUnit { settings.PORT = 80; }}
+    for unit in ${./windlass.service} ${plain}/windlass.service ${unitOf public}/windlass.service
     do
-      systemd-analyze security --offline=true --threshold=20 $folder/windlass.service
+      cp $unit windlass.service
+      systemd-analyze security --offline=true --threshold=20 $PWD/windlass.service
     done
+  '';
+
+  module =
+    assert (server public).networking.firewall.allowedTCPPorts == [
+      80
+      443
+    ];
+    assert (server { }).networking.firewall.allowedTCPPorts == [ ];
+    check "module" [ ] ''
+      unit=${unitOf public}/windlass.service
+      for line in \
+        Environment='"WORKERS=3"' Environment='"ALLOWED_HOSTS=example.org"' \
+        Environment='"TLS_CERTIFICATE=/run/keys/public.pem"' \
+        Environment='"TLS_KEY=/run/keys/private.pem"' Environment='"TLS_PORT=443"' \
+        Environment='"HTTP_REDIRECT=yes"' Environment='"PORT=80"' \
+        EnvironmentFile=/run/keys/windlass AmbientCapabilities=CAP_NET_BIND_SERVICE \
+        TimeoutStopSec=150 StartLimitIntervalSec=0
+      do
+        grep -Fx "$line" $unit
+      done
+      # Another release, or another nixpkgs, is a reload and no restart.
+      ! grep -v '^X-Reload-Triggers=' ${plain}/windlass.service | grep /nix/store
+    '';
+
+  # The template of `nix flake init`, through lib.mkRelease.
+  application = check "application" [ application pkgs.curl pkgs.jq ] ''
+    export STATE_DIR=$TMPDIR/state HOST=127.0.0.1 PORT=18000 PLAN_PORT= WORKERS=1 REDIS_MANAGED=yes
+    windlass up -d
+    trap 'windlass down' EXIT
+    [ "$(curl -fsS http://127.0.0.1:18000/)" = 'Hello, visitor 1!' ]
+    curl -fsS http://127.0.0.1:18000/metadata | jq -e '.app_name == "hello"'
   '';
 
   nix = check "nix" tools.forNix ''

@@ -14,4 +14,5 @@ pkgs.runCommand "${runtime.pname}-configuration-${runtime.version}" { } ''
   sed -i "s|$STATE_DIR|/var/lib/windlass|g" $out/*
   sed -i 's|^user = .*|user = windlass|; /^user root;$/d' $out/*
   sed -i 's|^worker_rlimit_nofile .*|worker_rlimit_nofile 65536;|' $out/nginx.conf
+  sed -i 's|^\( *worker_connections\) .*|\1 8192;|' $out/nginx.conf
 ''

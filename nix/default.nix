@@ -16,7 +16,27 @@ let
   };
   source = import ./source.nix { inherit lib; };
   tools = import ./tools.nix { inherit pkgs python; };
+  # Traces are sent by packages that not every server needs.
+  traced = import ./runtime.nix {
+    inherit
+      pkgs
+      python
+      programs
+      app
+      ;
+    modules = [
+      app
+      python.pkgs.opentelemetry-exporter-otlp-proto-http
+      python.pkgs.opentelemetry-sdk
+    ];
+  };
   releaseOf = revision: import ./release.nix { inherit pkgs runtime revision; };
+  tracedReleaseOf =
+    revision:
+    import ./release.nix {
+      inherit pkgs revision;
+      runtime = traced;
+    };
   imageOf = revision: import ./image.nix { inherit pkgs runtime revision; };
 in
 {
@@ -24,6 +44,7 @@ in
     app
     runtime
     releaseOf
+    tracedReleaseOf
     imageOf
     ;
   formatter = pkgs.writeShellScriptBin "windlass-fmt" ''
@@ -38,7 +59,7 @@ in
       release = releaseOf revision;
     };
   checksOf =
-    { revision }:
+    { self, revision }:
     import ./checks.nix {
       inherit
         pkgs
@@ -48,6 +69,15 @@ in
         ;
       release = releaseOf revision;
       image = imageOf revision;
+      application =
+        let
+          template = import ./template/flake.nix;
+          made = template.outputs {
+            inherit self;
+            windlass = self;
+          };
+        in
+        made.packages.${pkgs.stdenv.hostPlatform.system}.release;
     };
   vmTestOf =
     { self, revision }:

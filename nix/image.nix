@@ -54,6 +54,7 @@ pkgs.dockerTools.streamLayeredImage {
       "HOST=0.0.0.0"
       "LOG_FORMAT=json"
       "PATH=${runtime}/bin"
+      "SSL_CERT_FILE=${pkgs.cacert}/etc/ssl/certs/ca-bundle.crt"
       "STATE_DIR=${state}"
       "WINDLASS_RELEASE=${description.text}"
     ];
@@ -80,8 +81,12 @@ pkgs.dockerTools.streamLayeredImage {
       "org.opencontainers.image.created" = revision.time;
       "org.opencontainers.image.ref.name" = description.tag;
     }
-    // lib.optionalAttrs (runtime.license != null) {
+    // lib.optionalAttrs (runtime.license.spdxId or null != null) {
       "org.opencontainers.image.licenses" = runtime.license.spdxId;
+    }
+    // lib.optionalAttrs (runtime.homepage != null) {
+      "org.opencontainers.image.source" = runtime.homepage;
+      "org.opencontainers.image.url" = runtime.homepage;
     };
   };
 }

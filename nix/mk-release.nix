@@ -6,7 +6,8 @@
 #     pname = "hello";
 #     version = "1.0.0";
 #     description = "Greets who comes";     # for /metadata and the image
-#     src = ./.;                            # a Python project with a pyproject.toml
+#     src = ...;                            # a Python project with a pyproject.toml, and no more: an
+#                                           # edit of any file of it builds the service anew
 #     application = "hello.application";    # has make_application(), see app/web/application.py
 #     dependencies = packages: [ packages.markdown ];
 #   };
@@ -20,6 +21,7 @@
   version,
   description ? "",
   license ? null,
+  homepage ? null,
   src,
   application,
   nixpkgs ? windlass.inputs.nixpkgs,
@@ -50,6 +52,7 @@ let
       version
       description
       license
+      homepage
       application
       ;
     modules = [

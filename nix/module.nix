@@ -15,6 +15,7 @@ let
   link = "windlass/release";
   profile = "/etc/${link}";
   command = "${profile}/bin/windlass";
+  state = "/var/lib/windlass";
   text =
     value:
     if !builtins.isBool value then
@@ -43,6 +44,11 @@ let
       "TLS_PORT"
     ]
   );
+  # For whoever may act as its user: sudo -u windlass windlass status
+  atDesk = pkgs.writeShellScriptBin "windlass" ''
+    export WINDLASS_PROFILE=${profile} STATE_DIR=${state}
+    exec ${command} "$@"
+  '';
   needsLowPort = lib.any (port: port < 1024) ports;
   setting =
     type: default: description:
@@ -135,14 +141,13 @@ in
     users.users.windlass = {
       isSystemUser = true;
       group = "windlass";
-      home = "/var/lib/windlass";
+      home = state;
       description = "Windlass";
     };
     users.groups.windlass = { };
 
     environment.etc.${link}.source = cfg.package;
-    # For whoever may act as its user: sudo -u windlass windlass status
-    environment.systemPackages = [ cfg.package ];
+    environment.systemPackages = [ atDesk ];
 
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall ports;
 
@@ -151,10 +156,15 @@ in
       wants = [ unit.Unit.Wants ];
       after = [ unit.Unit.After ];
       wantedBy = [ unit.Install.WantedBy ];
+      startLimitIntervalSec = lib.toInt unit.Unit.StartLimitIntervalSec;
       reloadTriggers = [ cfg.package ];
+      # Nothing else of the unit may change with nixpkgs: that would be a restart.
+      enableDefaultPath = false;
       environment = settings // {
         WINDLASS_PROFILE = profile;
-        STATE_DIR = "/var/lib/windlass";
+        STATE_DIR = state;
+        LOCALE_ARCHIVE = null;
+        TZDIR = null;
       };
       serviceConfig =
         removeAttrs unit.Service [
@@ -164,6 +174,8 @@ in
         // {
           ExecStart = "${command} up";
           ExecReload = "${command} reload";
+          # The programs drain one after the other; what is left then is killed.
+          TimeoutStopSec = 2 * cfg.settings.DRAIN_TIMEOUT_S + 30;
           EnvironmentFile = lib.optional (cfg.environmentFile != null) cfg.environmentFile;
         }
         # The one capability that a port below 1024 takes; it means nothing in a user namespace.

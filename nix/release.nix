@@ -20,7 +20,7 @@ pkgs.runCommand description.name
     release = description.text;
     passAsFile = [ "release" ];
     passthru = {
-      inherit runtime revision;
+      inherit runtime revision configuration;
       inherit (runtime) app version versions;
     };
     meta.mainProgram = "windlass";

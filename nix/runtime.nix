@@ -1,8 +1,8 @@
 # All that runs in production but the name of the commit: the Python environment, Nginx, Redis, and
 # the commands. It stays the same store path for as long as no source of it changes.
 #
-# modules: Python packages that the service consists of; pname, version, description and license: its
-# own; application: the module that makes it, where that is not Windlass' own.
+# modules: Python packages that the service consists of; pname, version, description, license and
+# homepage: its own; application: the module that makes it, where that is not Windlass' own.
 {
   pkgs,
   python,
@@ -13,6 +13,7 @@
   version ? app.version,
   description ? "${app.meta.description}.",
   license ? app.meta.license,
+  homepage ? null,
   application ? null,
 }:
 let
@@ -32,6 +33,7 @@ pkgs.runCommand "${pname}-runtime-${version}"
         version
         description
         license
+        homepage
         ;
       # By name, for what shows an update.
       versions =

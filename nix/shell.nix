@@ -20,6 +20,6 @@ pkgs.mkShell {
   WINDLASS_PYTHON = tools.environment.interpreter;
 
   shellHook = ''
-    export WINDLASS_CHECKOUT=$PWD
+    export WINDLASS_CHECKOUT=$(git rev-parse --show-toplevel 2>/dev/null || pwd)
   '';
 }

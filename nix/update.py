@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +30,11 @@ LOCKS = {
     "requirements.txt": ("pyproject.toml",),
     "requirements-otel.txt": ("pyproject.toml", "--extra", "otel"),
     "requirements-dev.txt": ("pyproject.toml", "--extra", "dev"),
-    "requirements-security.txt": ("requirements-security.in", "--python-version", "3.11"),
+    "requirements-security.txt": ("requirements-security.in",),
 }
 """Each lock, and what it is resolved from."""
+_SERVER = "x86_64-linux"
+"""Whose versions of nixpkgs are shown: a desk may have none of the release."""
 _RESOLVE_TIMEOUT_S = 600
 _NIX_TIMEOUT_S = 1800
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -113,10 +116,18 @@ def resolve(name: str, source: tuple[str, ...]) -> None:
     """Resolve one lock of requirements to the newest versions that its source allows."""
     command = (
         sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal",
-        "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--upgrade",
+        "--python-version", oldest_python(), "--generate-hashes", "--no-header", "--no-annotate",
+        "--no-emit-index-url", "--upgrade",
         *source, "--output-file", name,
     )  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, timeout=_RESOLVE_TIMEOUT_S)
+
+
+def oldest_python() -> str:
+    """The oldest Python that a lock is for, whichever resolves it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest: str = project["requires-python"].removeprefix(">=")
+    return oldest
 
 
 def versions(nix: tuple[str, ...] | None) -> Versions:
@@ -124,7 +135,7 @@ def versions(nix: tuple[str, ...] | None) -> Versions:
     found: Versions = {name: pinned((ROOT / name).read_text()) for name in LOCKS}
     found["flake.lock"] = locked_nixpkgs(json.loads((ROOT / "flake.lock").read_text()))
     if nix:
-        command = (*nix, "eval", "--json", ".#release.versions")
+        command = (*nix, "eval", "--json", f".#packages.{_SERVER}.release.versions")
         done = subprocess.run(
             command, cwd=ROOT, check=True, timeout=_NIX_TIMEOUT_S, stdout=subprocess.PIPE, text=True
         )

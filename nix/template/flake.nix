@@ -20,7 +20,14 @@
           pname = "hello";
           version = "0.1.0";
           description = "Greets who comes";
-          src = ./.;
+          # Only these: an edit of the README builds nothing.
+          src = lib.fileset.toSource {
+            root = ./.;
+            fileset = lib.fileset.unions [
+              ./pyproject.toml
+              ./hello
+            ];
+          };
           application = "hello.application";
         };
         inherit (release) image;

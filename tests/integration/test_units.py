@@ -35,7 +35,7 @@ UNITS = {
 }
 _LIMIT = (
     r"(?m)^(?:\w*System\w*|\w*Capabilit\w*|Restrict\w+|Protect\w*|Private\w*|NoNew\w*|Memory\w*|"
-    r"Lock\w*|Remove\w*|Keyring\w*|Device\w*)=.*$"
+    r"StartLimit\w*|Lock\w*|Remove\w*|Keyring\w*|Device\w*)=.*$"
 )
 ANALYSER = shutil.which("systemd-analyze") or ""
 needs_analyser = pytest.mark.skipif(not ANALYSER, reason="systemd-analyze is not installed")

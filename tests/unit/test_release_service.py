@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,7 +47,7 @@ class Scripted:
         (folder / "site.json").write_bytes(msgspec.json.encode(config))
         (folder / "after").write_text(self.of(NAME))
         self.path = str(path)
-        self.service = Service(site, Shell({"PATH": "/usr/bin:/bin"}))
+        self.service = Service(site, Shell({"PATH": os.environ["PATH"]}))
 
     @staticmethod
     def of(name: str, *, running: bool = True) -> str:
