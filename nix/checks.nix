@@ -129,6 +129,7 @@ in
     assert (server public).networking.firewall.allowedTCPPorts == [
       80
       443
+      8888
     ];
     assert (server { }).networking.firewall.allowedTCPPorts == [ ];
     check "module" [ ] ''
