@@ -53,9 +53,7 @@ def _check_layers(folder: Path, layers: list[str], config: dict[str, Any]) -> No
                 name = member.name.lstrip("./")
                 members[name] = member
                 weights["/".join(name.split("/")[:3])] += member.size
-                _expect(
-                    not member.mode & 0o6000, f"safe rights: {name} is set-user-id"
-                )
+                _expect(not member.mode & 0o6000, f"safe rights: {name} is set-user-id")
                 if name == "etc/passwd" and (text := archive.extractfile(member)):
                     users = text.read().decode()
     certificates = dict(entry.split("=", 1) for entry in config["Env"])["SSL_CERT_FILE"]

@@ -63,6 +63,7 @@ def test_contract_names_what_is_out_of_its_range_or_missing(tmp_path: Path) -> N
 _UV = """import pathlib, sys
 name = sys.argv[sys.argv.index("--output-file") + 1]
 if (pathlib.Path("refuse").read_text() == name): sys.exit("no index")
+assert sys.argv[sys.argv.index("--python-version") + 1] == "3.11"
 pathlib.Path(name).write_text("tornado==7.0\\n")
 """
 _NIX = """import pathlib, sys
@@ -78,6 +79,8 @@ def locks(tmp_path: Path) -> Path:
     """A checkout as far as an update looks at it."""
     (tmp_path / "nix").mkdir()
     shutil.copy(ROOT / "nix" / "update.py", tmp_path / "nix")
+    # Whatever runs it: a lock is for the oldest Python that the project takes.
+    (tmp_path / "pyproject.toml").write_text('[project]\nrequires-python = ">=3.11"\n')
     for name in update.LOCKS:
         (tmp_path / name).write_text("tornado==6.6.1\n")
     locked = {"lastModified": 1786711500, "rev": "02e08985a27c65ff"}
