@@ -72,7 +72,9 @@ in
         lib.attrValues programs
         ++ [
           pkgs.gitMinimal
+          pkgs.openssh
           pkgs.openssl
+          pkgs.systemd
         ]
       )
       ''

@@ -85,7 +85,7 @@ class Exporter:
     def close(self) -> None:
         """As `Tracer.close`; waits for the collector for two seconds at most."""
         self._processor.force_flush(int(FLUSH_TIMEOUT_S * 1000))
-        self._processor.shutdown()  # type: ignore[no-untyped-call] # the SDK says no types here
+        self._processor.shutdown()
 
 
 def _context(trace_id: str, span_id: str, *, is_remote: bool) -> SpanContext:

@@ -40,7 +40,7 @@ class _Names(click.ParamType):  # type: ignore[type-arg, unused-ignore]
               help="Write the report to this file.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False),
               help="Draw timelines of requests into this folder.")  # fmt: skip
-def command(  # noqa: PLR0913, PLR0917 - one for each option
+def command(  # noqa: PLR0913 - one for each option
     names: tuple[str, ...],
     is_long: bool,  # noqa: FBT001 - click's own form
     retries_slow: bool,  # noqa: FBT001

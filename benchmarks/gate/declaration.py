@@ -144,7 +144,10 @@ def parse(text: str) -> Declaration:
     Raises:
         ValueError: it is no TOML, a line is wrong, or a name stands there twice.
     """
-    found = msgspec.convert(tomllib.loads(text), _File).benchmark
+    try:
+        found = msgspec.convert(tomllib.loads(text), _File).benchmark
+    except msgspec.ValidationError as error:  # a ValueError only since msgspec 0.21
+        raise ValueError(str(error)) from error
     names = [each.name for each in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -27,7 +27,7 @@ _REQUESTS = 160
 @click.option("--turns", default=5, show_default=True, help="Rounds of each set, and of direct.")
 @click.option("--seconds", default=0.7, show_default=True, help="Of each load of the part whole.")
 @click.option("--seed", default=1, show_default=True, help="Of the order of turns.")
-def command(  # noqa: PLR0913, PLR0917 - one for each option
+def command(  # noqa: PLR0913 - one for each option
     parts: tuple[str, ...],
     rounds: int,
     requests: int,

@@ -32,9 +32,14 @@ def test_locked_version_is_within_the_range(text: str) -> None:
     assert any(bound.operator == "<" for bound in wanted.specifier), "a range has an end"
 
 
-def contract(tmp_path: Path, *dependencies: str) -> subprocess.CompletedProcess[str]:
+def contract(
+    tmp_path: Path, *dependencies: str, extra: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     file = tmp_path / "pyproject.toml"
-    file.write_text(f"[project]\nname = 'x'\ndependencies = {list(dependencies)!r}\n")
+    file.write_text(
+        f"[project]\nname = 'x'\ndependencies = {list(dependencies)!r}\n"
+        f"[project.optional-dependencies]\nmore = {list(extra)!r}\n"
+    )
     return subprocess.run(
         (sys.executable, str(ROOT / "nix" / "contract.py"), str(file)),
         capture_output=True, text=True, check=False, timeout=30,
@@ -47,7 +52,9 @@ def test_contract_holds_for_what_is_installed() -> None:
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("ok ") == len(PROJECT["dependencies"])
+    extras = PROJECT["optional-dependencies"].values()
+    named = {*PROJECT["dependencies"], *(name for names in extras for name in names)}
+    assert done.stdout.count("ok ") == len(named)
 
 
 def test_contract_names_what_is_out_of_its_range_or_missing(tmp_path: Path) -> None:
@@ -56,6 +63,13 @@ def test_contract_names_what_is_out_of_its_range_or_missing(tmp_path: Path) -> N
     states = {line.split()[1].split(">")[0].rstrip(":"): line.split()[0]
               for line in done.stdout.splitlines()}  # fmt: skip
     assert states == {"tornado": "BROKEN", "no-such-package": "BROKEN", "redis": "ok"}
+
+
+def test_contract_lets_an_extra_be_missing_but_not_out_of_its_range(tmp_path: Path) -> None:
+    assert contract(tmp_path, "redis>=1", extra=("no-such-package>=1",)).returncode == 0
+    done = contract(tmp_path, "redis>=1", extra=("pytest>=999",))
+    assert done.returncode == 1
+    assert "BROKEN pytest>=999" in done.stdout
 
 
 # ---- an update, with programs that stand in for uv and Nix, as there may be no network

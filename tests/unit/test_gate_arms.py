@@ -133,6 +133,13 @@ def test_head_without_a_good_declaration_is_refused(
         pass
 
 
+@pytest.fixture
+def outside_of_nix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run by an interpreter of Nix's store as well."""
+    monkeypatch.setattr(closures, "_STORE", Path("/nonexistent"))
+
+
+@pytest.mark.usefixtures("outside_of_nix")
 def test_base_of_another_lock_gets_an_environment_of_its_own(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +156,7 @@ def test_base_of_another_lock_gets_an_environment_of_its_own(
         assert str(found.head.python) == sys.executable
 
 
+@pytest.mark.usefixtures("outside_of_nix")
 def test_environment_that_cannot_be_made_is_told(repository: Repository) -> None:
     base = repository.commit({DECLARED_AT: ONE, "run": "#!/bin/sh\necho no index >&2; exit 1\n"})
     (repository.root / "run").chmod(0o755)
