@@ -113,6 +113,20 @@ def base_commit(root: Path) -> str:
     )
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of a command that leads a group: itself, and whatever it left behind."""
+    for number, patience_s in ((signal.SIGTERM, _END_TIMEOUT_S), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait(10)
+
+
 def _run(job: Job, machine: Machine, more: Sequence[str], before: Mapping[str, Result]) -> Result:
     unmet = [name for name in job.needs if name in before and before[name].verdict not in GREEN]
     if unmet:
@@ -162,21 +176,7 @@ def _code_of(argv: Sequence[str], machine: Machine, limit_s: float) -> int | Non
     except subprocess.TimeoutExpired:
         return None
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a command: itself, and whatever it started and left behind."""
-    for number, patience_s in ((signal.SIGTERM, _END_TIMEOUT_S), (signal.SIGKILL, 10)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait(10)
+        end(process)
 
 
 def _git(root: Path, *words: str) -> str:

@@ -13,8 +13,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.jobs import ROOT
-from pipeline.selftest.clone import Clone
+import pytest
+
+from pipeline.jobs import ROOT, PipelineError
+from pipeline.selftest.clone import OUT_OF_TIME, Clone
 from pipeline.ship import bundle
 from tests.release_site import Site, clean_environ, table
 
@@ -27,8 +29,6 @@ _TIMEOUT_S = 1800
 _WINDOW_S = 90
 _START_TIMEOUT_S = 300
 """Of machines that share one with other work: what is rehearsed is the way, and not its speed."""
-ENDED = 124
-"""The exit code of a command that was not done in time, as that of `timeout`."""
 
 _SETTINGS = (
     "HOST=0.0.0.0\nPORT=8000\nPLAN_PORT=\nWORKERS=2\nREDIS_MANAGED=yes\nLOG_FORMAT=json\n"
@@ -67,11 +67,18 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clone = Clone(folder / "clone")
-        self.site = Site(folder / "site", (*STAGING, *PRODUCTION))
+        self.site = Site(folder / "site", (*STAGING, *PRODUCTION), timeout_s=_TIMEOUT_S)
 
     def up(self) -> None:
-        """Boot the servers and write deploy.toml."""
-        self.site.up()
+        """Boot the servers and write deploy.toml.
+
+        Raises:
+            PipelineError: one does not boot.
+        """
+        try:
+            self.site.up()
+        except pytest.fail.Exception as error:  # which is no `Exception`
+            raise PipelineError(str(error)) from error
         site = self.site
         staging = site.environment(
             "staging", STAGING, window_s=_WINDOW_S, start_timeout_s=_START_TIMEOUT_S
@@ -161,5 +168,5 @@ class Stage:
             )
         except subprocess.TimeoutExpired:
             said = f"not done after {_TIMEOUT_S} s; ended"
-            return Done(shown, ENDED, time.monotonic() - begun, said)
+            return Done(shown, OUT_OF_TIME, time.monotonic() - begun, said)
         return Done(shown, done.returncode, time.monotonic() - begun, done.stdout + done.stderr)

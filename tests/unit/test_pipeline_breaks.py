@@ -14,26 +14,27 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from nix import github_runner_prepare as prepare
 from pipeline import jobs as table
+from pipeline import running
 from pipeline.rehearsal import scenes
 from pipeline.rehearsal.stage import Done
 from pipeline.rehearsal.transcript import Transcript
-from pipeline.selftest.breaks import BREAKS
-from pipeline.selftest.clone import Ended
+from pipeline.selftest.breaks import BREAKS, Break
+from pipeline.selftest.clone import OUT_OF_TIME, Clone, Ended
 from pipeline.selftest.command import Row
 from pipeline.selftest.command import table as selftest_table
-from tests.support import ROOT
+from tests.support import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.selftest.breaks import Break
-
 OF_THE_CLONE = ("bundle/", "needs.json")
 UNIT = ROOT / "nix" / "github-runner.service"
+GIT = shutil.which("git") or ""
 ANALYSER = shutil.which("systemd-analyze") or ""
 
 
@@ -65,6 +66,54 @@ def test_self_test_holds_only_for_green_before_and_red_after(
     assert ("| green | **red** |" in selftest_table([row])) is holds
 
 
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        (GIT, "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(folder), *words),
+        capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not GIT, reason="git is not installed")
+@pytest.mark.parametrize("branch", ["main", "change"])
+def test_clone_is_on_its_own_main_whatever_the_checkout_is_on(branch: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    git(root, "init", "--quiet", f"--initial-branch={branch}")
+    (root / "file").write_text("old\n")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--no-gpg-sign", "--message", "1")
+    (root / "file").write_text("new\n")
+    clone = Clone(tmp_path / "clone", root)
+    assert git(clone.folder, "branch", "--show-current") == "main"
+    assert git(clone.folder, "show", "HEAD:file") == "new", "what is not committed is there, too"
+    assert running.base_commit(clone.folder) == git(root, "rev-parse", "HEAD")
+    before = git(clone.folder, "rev-parse", "HEAD")
+    one = Break("x", "y", ("false",), "file", "new", "broken", committed=True)
+    assert clone.broken(one).code == 1
+    assert git(clone.folder, "rev-parse", "HEAD") == before
+    assert (clone.folder / "file").read_text() == "new\n"
+
+
+@pytest.mark.skipif(not GIT, reason="git is not installed")
+def test_command_of_the_clone_that_takes_too_long_is_ended_with_what_it_started(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "commit", "--quiet", "--allow-empty", "--no-gpg-sign", "--message", "1")
+    clone = Clone(tmp_path / "clone", root)
+    ended = clone.run(("sh", "-c", "sleep 600 & echo $!; wait"), timeout_s=1)
+    child, *said = ended.output.splitlines()
+    assert (ended.code, said[-1]) == (OUT_OF_TIME, "not done after 1 s; ended")
+    wait_for(lambda: not is_alive(int(child)), "its child to end")
+
+
+def is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 # ---- the rehearsal
 
 
@@ -93,6 +142,38 @@ def test_transcript_names_every_stage_that_did_not_as_it_should(tmp_path: Path) 
     text = told.markdown()
     assert "$ ./run x FOLDER/y" in text
     assert "| A scene | let through | NOT as it should: exit code 0 |" in text
+
+
+def test_scene_that_cannot_be_played_is_a_row_and_ends_only_what_builds_on_it(
+    tmp_path: Path,
+) -> None:
+    def fails(_stage: object, _told: Transcript) -> None:
+        raise AssertionError(f"{tmp_path}: no answer\nat all")
+
+    def plays(_stage: object, told: Transcript) -> None:
+        told.step("check", Done("x", 0, 1.0, ""), wanted=0)
+
+    told = Transcript(tmp_path)
+    wanted = (
+        scenes.Scene("one", fails), scenes.Scene("two", plays, needs=("one",)),
+        scenes.Scene("three", plays), scenes.Scene("four", plays, needs=("three",)),
+    )  # fmt: skip
+    scenes.play(wanted, None, told)  # type: ignore[arg-type]
+    rows = [line for line in told.markdown().splitlines() if line.startswith("| ")][1:]
+    assert rows == [
+        "| one | the scene itself | NOT to its end: AssertionError: FOLDER: no answer |",
+        "| two | the scene itself | NOT played |",
+        "| three | check | passes |",
+        "| four | check | passes |",
+    ]
+    assert [line.partition(":")[0] for line in told.wrong] == ["one", "two"]
+
+
+def test_scenes_of_a_rehearsal_build_on_earlier_ones() -> None:
+    before: set[str] = set()
+    for scene in scenes.SCENES:
+        assert set(scene.needs) <= before
+        before.add(scene.title)
 
 
 # ---- the self-hosted runner
