@@ -39,13 +39,12 @@ def asked(took_ms: float, fault: str = "", late_ms: float = 0.0) -> Asked:
 
 def at_rate(found: list[Asked], rate_hz: float = 50.0) -> list[Asked]:
     """The same, each at its intended time."""
-    return [
-        replace(
-            one, sample=Sample(*(n / rate_hz + at for at in (s.intended, s.sent, s.answered)), 0)
-        )
-        for n, one in enumerate(found)
-        for s in [one.sample]
-    ]
+
+    def moved(sample: Sample, by_s: float) -> Sample:
+        times = (sample.intended + by_s, sample.sent + by_s, sample.answered + by_s)
+        return Sample(*times, sample.status)
+
+    return [replace(one, sample=moved(one.sample, n / rate_hz)) for n, one in enumerate(found)]
 
 
 # ---- judging
