@@ -173,18 +173,19 @@ def locked(file: Path) -> dict[str, str]:
     return dict(_PINNED.findall(file.read_text(encoding="utf-8")))
 
 
+class _UnansweredError(Exception):
+    """A service says nothing of what it was asked; the message says why."""
+
+
 def _by_service(bench: Bench, tool: str, about: str, service: str) -> Outcome:
     """What a service of pip-audit says of every locked package."""
-    pins = {pin for name in _LOCKS for pin in locked(bench.root / name).items()}
-    first = next(iter(locked(bench.root / _LOCKS[0]).items()))
-    # One package alone comes before all: without a network, each takes long to be given up.
-    for asked in ([first], sorted(pins)):
-        answer = _audited(bench, asked, service)
-        if isinstance(answer, str):
-            return Outcome(tool, about, skipped=answer)
-        unknown = [one["skip_reason"] for one in answer if "skip_reason" in one]
-        if unknown or not answer:
-            return Outcome(tool, about, skipped=unknown[0] if unknown else "no answer")
+    pins = sorted({pin for name in _LOCKS for pin in locked(bench.root / name).items()})
+    try:
+        # One alone comes before all: without a network, each takes long to be given up.
+        _audited(bench, pins[:1], service)
+        answer = _audited(bench, pins, service)
+    except _UnansweredError as error:
+        return Outcome(tool, about, skipped=str(error))
     found = [
         Finding(tool, vulnerability["id"], f"{one['name']}=={one['version']}", 0,
                 f"mended in {', '.join(vulnerability['fix_versions']) or 'no version'}")
@@ -194,10 +195,12 @@ def _by_service(bench: Bench, tool: str, about: str, service: str) -> Outcome:
     return Outcome(tool, about, tuple(found))
 
 
-def _audited(
-    bench: Bench, pins: Sequence[tuple[str, str]], service: str
-) -> list[dict[str, Any]] | str:
-    """What pip-audit says of some packages, or why it cannot."""
+def _audited(bench: Bench, pins: Sequence[tuple[str, str]], service: str) -> list[dict[str, Any]]:
+    """What pip-audit says of some packages.
+
+    Raises:
+        _UnansweredError: nothing, or nothing of one of them.
+    """
     with tempfile.TemporaryDirectory(prefix="windlass-audit-") as folder:
         file = Path(folder, "requirements.txt")
         file.write_text("".join(f"{name}=={version}\n" for name, version in pins))
@@ -207,12 +210,15 @@ def _audited(
                 "--disable-pip", "--format", "json", "--progress-spinner", "off",
                 "--vulnerability-service", service, timeout_s=_AUDIT_TIMEOUT_S,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"the service did not answer within {_AUDIT_TIMEOUT_S} s"
+        except subprocess.TimeoutExpired as error:
+            raise _UnansweredError(f"no answer within {_AUDIT_TIMEOUT_S} s") from error
     try:
         found: list[dict[str, Any]] = msgspec.json.decode(done.stdout)["dependencies"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return f"pip-audit: {_last(done)}"
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise _UnansweredError(f"pip-audit: {_last(done)}") from error
+    unknown = [one["skip_reason"] for one in found if "skip_reason" in one]
+    if unknown or not found:
+        raise _UnansweredError(unknown[0] if unknown else "pip-audit answered nothing")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -188,40 +190,74 @@ def test_unit_of_the_runner_is_hardened_and_comes_back_for_ever() -> None:
     assert done.returncode == 0, done.stdout[-300:]
     lines = UNIT.read_text().splitlines()
     assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+    path = next(line for line in lines if line.startswith("Environment=PATH="))
+    assert "/nix/var/nix/profiles/default/bin" in path, "systemd's own PATH has no Nix"
     assert re.search(r"^ExecStartPre=\+", UNIT.read_text(), re.MULTILINE)
 
 
+@dataclass
+class Github:
+    """A receiver that answers like GitHub's API of runners, and serves an archive."""
+
+    archive: bytes
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    version: str = "1"
+    sha256: str = ""
+    address: str = ""
+
+    def answer(self, path: str) -> bytes:
+        if path.endswith("/registration-token"):
+            return b'{"token": "for-an-hour"}'
+        if path.endswith("/downloads"):
+            name = f"actions-runner-linux-{self.version}.tar.gz"
+            offered = {"os": "linux", "filename": name, "sha256_checksum": self.sha256,
+                       "download_url": f"{self.address}/archive"}  # fmt: skip
+            return json.dumps([
+                {"os": "win", "architecture": "x64"},
+                *({**offered, "architecture": each} for each in ("x64", "arm64")),
+            ]).encode()  # fmt: skip
+        return self.archive
+
+
 @pytest.fixture
-def api() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    asked: list[tuple[str, str]] = []
+def github(tmp_path: Path) -> Iterator[Github]:
+    config = tmp_path / "config.sh"
+    config.write_text('#!/bin/sh\nid -un > "$HOME/said"\nprintf "%s\\n" "$@" >> "$HOME/said"\n'
+                      'env >> "$HOME/said"\n')  # fmt: skip
+    config.chmod(0o755)
+    packed = tmp_path / "runner.tar.gz"
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(config, "config.sh")
+    found = Github(packed.read_bytes(), sha256=hashlib.sha256(packed.read_bytes()).hexdigest())
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append((self.path, str(self.headers["Authorization"])))
-            self.send_response(201)
+        def _answer(self) -> None:
+            found.asked.append((self.command, self.path, str(self.headers["Authorization"])))
+            self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps({"token": "for-an-hour"}).encode())
+            self.wfile.write(found.answer(self.path))
+
+        do_GET = do_POST = _answer  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
+    found.address = f"http://127.0.0.1:{server.server_port}"
+    yield found
     server.shutdown()
     server.server_close()
 
 
+def downloads(github: Github) -> int:
+    return sum(path == "/archive" for _, path, _ in github.asked)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
-    api: tuple[str, list[tuple[str, str]]], tmp_path: Path
+    github: Github, tmp_path: Path
 ) -> None:
-    config = tmp_path / "config.sh"
-    config.write_text('#!/bin/sh\nid -un > "$HOME/said"\nprintf "%s\\n" "$@" >> "$HOME/said"\n'
-                      'env >> "$HOME/said"\n')  # fmt: skip
-    config.chmod(0o755)
-    with tarfile.open(tmp_path / "runner.tar.gz", "w:gz") as packed:
-        packed.add(config, "config.sh")
     settings = tmp_path / "settings"
     settings.mkdir()
     (settings / "token").write_text("lasting\n")
@@ -232,7 +268,7 @@ def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
         (home / "runner" / "left").write_text("by the job before")
         environ = {
             "RUNNER_HOME": str(home), "RUNNER_SETTINGS": str(settings), "RUNNER_USER": "nobody",
-            "RUNNER_ARCHIVE": str(tmp_path / "runner.tar.gz"), "RUNNER_API": api[0],
+            "RUNNER_CACHE": str(tmp_path / "cache"), "RUNNER_API": github.address,
             "RUNNER_URL": "https://github.com/o/r", "PATH": os.environ["PATH"],
             "SECRET": "lasting",
         }  # fmt: skip
@@ -248,7 +284,34 @@ def test_runner_is_fresh_each_time_and_never_sees_the_lasting_token(
         assert not (home / "runner" / "left").exists()
     finally:
         shutil.rmtree(home)
-    assert api[1] == [("/repos/o/r/actions/runners/registration-token", "Bearer lasting")]
+    assert github.asked == [
+        ("GET", "/repos/o/r/actions/runners/downloads", "Bearer lasting"),
+        ("GET", "/archive", "None"),
+        ("POST", "/repos/o/r/actions/runners/registration-token", "Bearer lasting"),
+    ]
     assert said.startswith("nobody\n")
     assert {"--ephemeral", "--replace", "for-an-hour"} <= set(said.splitlines())
     assert "lasting" not in said
+
+
+def test_runner_is_fetched_anew_only_when_github_offers_another(
+    github: Github, tmp_path: Path
+) -> None:
+    api, cache = prepare.Api(github.address, "o/r", "lasting"), tmp_path / "cache"
+    first = prepare.newest_archive(api, cache)
+    assert prepare.newest_archive(api, cache) == first
+    assert downloads(github) == 1
+    github.version = "2"
+    second = prepare.newest_archive(api, cache)
+    assert downloads(github) == 2
+    assert list(cache.iterdir()) == [second], "the one before is gone"
+
+
+def test_runner_that_is_not_the_one_that_github_names_is_refused(
+    github: Github, tmp_path: Path
+) -> None:
+    api, cache = prepare.Api(github.address, "o/r", "lasting"), tmp_path / "cache"
+    github.sha256 = "0" * 64
+    for _ in range(2):
+        with pytest.raises(ValueError, match="has the SHA-256"):
+            prepare.newest_archive(api, cache)
