@@ -159,7 +159,10 @@ def push_command(folder: Path) -> None:
 @command.command("keys")
 @click.argument("environment")
 def keys_command(environment: str) -> None:
-    """Write the keys of ENVIRONMENT from DEPLOY_KEY, BUILDER_KEY and STORE_KEY, mode 0600."""
+    """Write the keys of ENVIRONMENT from DEPLOY_KEY and BUILDER_KEY, mode 0600.
+
+    STORE_KEY as well, where deploy.toml names a store_key.
+    """
     file, found = _environment(environment)
     written = keys.write(found, file.parent, os.environ)
     if found.requires:
@@ -248,7 +251,10 @@ def propose_update_command(folder: Path) -> None:
     remote = f"https://x-access-token:{repository.token}@{host}/{repository.name}.git"
     title = "Bring the locks up to date"
     update.push(ROOT, names, remote, title)
-    text = f"By `./run update`: {', '.join(names)}. Its job `update` shows each version."
+    text = (
+        f"By `./run update`: {', '.join(names)}. Its job `update` shows each version. A request by "
+        "a workflow starts none: close and open this one to have `ci` run."
+    )
     click.echo(github.request_pull(repository, update.BRANCH, "main", title, text))
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.ship import bundle, closure
-from tests.integration.test_units import as_nobody
+from tests.integration.test_units import as_nobody, why_not
 from tests.support import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROGRAMS = ("nix", "nix-store", "nix-daemon", "nix-instantiate", "ssh-keygen", "setpriv")
+UNIT = ROOT / "nix" / "github-runner.service"
+PROGRAMS = ("nix", "nix-store", "nix-daemon", "nix-instantiate", "ssh-keygen")
 pytestmark = [
     pytest.mark.skipif(
         os.geteuid() != 0 or None in map(shutil.which, PROGRAMS),
@@ -117,8 +118,10 @@ class Machine:
 
 
 def nobody() -> tuple[str, ...]:
-    """As the runner's unit has it: no root, and no way to become it."""
-    return (*as_nobody(), "setpriv", "--no-new-privs", "--")
+    """As the runner's unit has it: no root, no way to become it, and not every system call."""
+    if reason := why_not():
+        pytest.skip(reason)
+    return (*as_nobody(), sys.executable, str(ROOT / "tests" / "hardened.py"), str(UNIT))
 
 
 @pytest.fixture

@@ -126,6 +126,10 @@ def test_missing_secret_is_named_and_a_key_elsewhere_refused(tmp_path: Path) -> 
     found = environment(tmp_path)
     with pytest.raises(PipelineError, match="the secret DEPLOY_KEY is not set for staging"):
         keys.write(found, tmp_path, {})
+    make_key(tmp_path / "own")
+    secrets = {"DEPLOY_KEY": (tmp_path / "own").read_text(), "BUILDER_KEY": "b"}
+    with pytest.raises(PipelineError, match="leave it out"):
+        keys.write(found, tmp_path, secrets)
     outside = environment(tmp_path, "../deploy")
     with pytest.raises(PipelineError, match="not below"):
         keys.write(outside, tmp_path, {"DEPLOY_KEY": "x", "BUILDER_KEY": "b", "STORE_KEY": "s"})

@@ -257,6 +257,13 @@ def test_who_is_told_hears_of_every_job_before() -> None:
         assert set(jobs["notify"]["needs"]) == jobs.keys() - {"notify"}
 
 
+def test_key_of_the_stores_is_where_paths_are_signed_and_nowhere_else() -> None:
+    """A deployer that adds signatures needs rights over its store, which a runner has not."""
+    holders = [job for file in FILES for job, each in jobs_of(file.stem).items()
+               if "secrets.STORE_KEY" in str(each)]  # fmt: skip
+    assert holders == ["build"]
+
+
 def test_only_the_attestation_can_be_left_out() -> None:
     steps = jobs_of("deploy")["attest"]["steps"]
     assert [step.get("if") for step in steps] == [None, None, None, "vars.ATTEST != 'off'"]
