@@ -38,6 +38,9 @@ OF_THE_CLONE = ("bundle/", "needs.json")
 UNIT = ROOT / "nix" / "github-runner.service"
 GIT = shutil.which("git") or ""
 ANALYSER = shutil.which("systemd-analyze") or ""
+needs_git = pytest.mark.skipif(
+    not GIT or shutil.which("ssh-keygen") is None, reason="needs git, and ssh-keygen"
+)
 
 
 # ---- the self-test
@@ -76,7 +79,7 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.skipif(not GIT, reason="git is not installed")
+@needs_git
 @pytest.mark.parametrize("branch", ["main", "change"])
 def test_clone_is_on_its_own_main_whatever_the_checkout_is_on(branch: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
@@ -97,7 +100,7 @@ def test_clone_is_on_its_own_main_whatever_the_checkout_is_on(branch: str, tmp_p
     assert (clone.folder / "file").read_text() == "new\n"
 
 
-@pytest.mark.skipif(not GIT, reason="git is not installed")
+@needs_git
 def test_command_of_the_clone_that_takes_too_long_is_ended_with_what_it_started(
     tmp_path: Path,
 ) -> None:
