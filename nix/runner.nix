@@ -41,6 +41,15 @@ in
       description = "How many jobs may run at a time.";
     };
 
+    trustedStoreKeys = mkOption {
+      type = types.listOf types.str;
+      example = [ "site-1:..." ];
+      description = ''
+        The `trusted_store_keys` of deploy.toml: by their signatures the store of this machine takes a
+        release from a runner, which has no rights over it.
+      '';
+    };
+
     labels = mkOption {
       type = types.listOf types.str;
       default = [ "windlass-deploy" ];
@@ -49,6 +58,8 @@ in
   };
 
   config = lib.mkIf cfg.enable {
+    nix.settings.trusted-public-keys = cfg.trustedStoreKeys;
+
     # What `./run` and the steps of the workflows call.
     services.github-runners = lib.genAttrs names (name: {
       enable = true;

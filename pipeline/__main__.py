@@ -11,9 +11,11 @@ from pipeline.jobs import PipelineError
 
 _COMMANDS = {
     "ci": "pipeline.ci",
+    "flake": "pipeline.flake",
     "load": "pipeline.load.command",
     "rehearse": "pipeline.rehearsal.command",
     "security": "pipeline.security.command",
+    "servers": "pipeline.servers",
     "ship": "pipeline.ship.command",
     "smoke": "pipeline.smoke",
 }

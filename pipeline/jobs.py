@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = Path(__file__).with_name("jobs.toml")
-BASE = "{base}"
-STEPS = frozenset({"nix", "whole-history"})
+BASE, LAST = "{base}", "{last}"
+STEPS = frozenset({"nix", "servers", "whole-history"})
 
 
 class PipelineError(Exception):
@@ -27,11 +27,13 @@ class Job:
     Attributes:
         name: unique in its workflow.
         about: what it shows, for people.
-        argv: its command; `BASE` stands for the commit to compare with.
+        argv: its command; `BASE` stands for the commit to compare with, `LAST` for the one that was
+            measured last.
         minutes: after which it is ended.
         needs: jobs that must have passed before it begins.
         neutral: exit codes that are no failure, and what each means.
         programs: what must be on PATH.
+        root: only root can run it.
         pythons: versions of Python on which the workflow runs it.
         steps: what the workflow prepares for it.
         report: Markdown file that it writes, for the summary of a run.
@@ -45,6 +47,7 @@ class Job:
     needs: tuple[str, ...] = ()
     neutral: Mapping[int, str] = field(default_factory=dict)
     programs: tuple[str, ...] = ()
+    root: bool = False
     pythons: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     report: str = ""

@@ -7,6 +7,7 @@ by name, or fails where everything must run (`strict`): nothing that was not run
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.jobs import BASE, PipelineError
+from pipeline.jobs import BASE, LAST, PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,12 +114,40 @@ def base_commit(root: Path) -> str:
     )
 
 
+def last_measured(root: Path, history: Path) -> str:
+    """The commit of a history's last line; where it is no other than this one, `base_commit`.
+
+    Raises:
+        PipelineError: there is no commit to compare with.
+    """
+    try:
+        last = str(json.loads(history.read_text(encoding="utf-8").splitlines()[-1])["commit"])
+    except (OSError, IndexError, KeyError, ValueError, TypeError):
+        last = ""
+    known = _git(root, "rev-parse", "--verify", "--quiet", f"{last}^{{commit}}") if last else ""
+    return known if known not in {"", _git(root, "rev-parse", "HEAD")} else base_commit(root)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of a command that leads a group: itself, and whatever it left behind."""
+    for number, patience_s in ((signal.SIGTERM, _END_TIMEOUT_S), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):  # what sudo started is not ours to end
+            break
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait(10)
+
+
 def _run(job: Job, machine: Machine, more: Sequence[str], before: Mapping[str, Result]) -> Result:
     unmet = [name for name in job.needs if name in before and before[name].verdict not in GREEN]
     if unmet:
         return Result(job.name, NOT_RUN, reason=f"it needs {', '.join(unmet)}")
     try:
-        _require_programs(job, machine)
+        _require(job, machine)
         argv = _argv(job, machine.root, more)
     except PipelineError as error:
         return Result(job.name, FAILED if machine.strict else SKIPPED, reason=str(error))
@@ -139,16 +168,30 @@ def _judged(job: Job, code: int | None, seconds: float) -> Result:
     return Result(job.name, PASSED, seconds, code=code)
 
 
-def _require_programs(job: Job, machine: Machine) -> None:
+def _require(job: Job, machine: Machine) -> None:
     search_path = machine.environ.get("PATH", os.defpath)
     missing = [name for name in job.programs if shutil.which(name, path=search_path) is None]
     if missing:
         raise PipelineError(f"{', '.join(missing)} is not on PATH")
+    if job.root and os.geteuid() != 0 and not _has_sudo():
+        raise PipelineError("it needs root, or sudo that asks nothing")
+
+
+def _has_sudo() -> bool:
+    try:
+        asked = ("sudo", "--non-interactive", "true")
+        return not subprocess.run(asked, capture_output=True, check=False, timeout=30).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _argv(job: Job, root: Path, more: Sequence[str]) -> tuple[str, ...]:
-    base = base_commit(root) if BASE in job.argv else ""
-    return (*(base if word == BASE else word for word in job.argv), *more)
+    texts: dict[str, str] = {}
+    if BASE in job.argv:
+        texts[BASE] = base_commit(root)
+    if LAST in job.argv:
+        texts[LAST] = last_measured(root, root / job.argv[job.argv.index("--history") + 1])
+    return (*(texts.get(word, word) for word in job.argv), *more)
 
 
 def _code_of(argv: Sequence[str], machine: Machine, limit_s: float) -> int | None:
@@ -162,21 +205,7 @@ def _code_of(argv: Sequence[str], machine: Machine, limit_s: float) -> int | Non
     except subprocess.TimeoutExpired:
         return None
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a command: itself, and whatever it started and left behind."""
-    for number, patience_s in ((signal.SIGTERM, _END_TIMEOUT_S), (signal.SIGKILL, 10)):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait(10)
+        end(process)
 
 
 def _git(root: Path, *words: str) -> str:

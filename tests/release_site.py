@@ -59,6 +59,7 @@ class Machine:
     namespace: str
     disk: Path
     store_bytes: int = 0
+    timeout_s: float = TIMEOUT_S
     process: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> None:
@@ -71,7 +72,7 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         wait_for(lambda: self.attempt("test", "-e", "/run/machine-is-up").returncode == 0,
-                 f"{self.name} to boot", 30)  # fmt: skip
+                 f"{self.name} to boot", self.timeout_s / 10)  # fmt: skip
 
     def pull_the_plug(self) -> None:
         """Kill everything that runs on it, at once."""
@@ -98,13 +99,13 @@ class Machine:
         return ("nsenter", "--target", pid, "--mount", "--net", "--pid", "--uts", "--root",
                 f"--wd=/proc/{pid}/root", "--", *words)  # fmt: skip
 
-    def attempt(self, *words: str, given: str = "", timeout_s: float = TIMEOUT_S
+    def attempt(self, *words: str, given: str = "", timeout_s: float | None = None
                 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Run a command on the machine to its end."""
         with contextlib.suppress(IndexError, OSError):
             return subprocess.run(
                 self.command(*words), input=given, capture_output=True, text=True, check=False,
-                timeout=timeout_s, env=clean_environ(),
+                timeout=timeout_s or self.timeout_s, env=clean_environ(),
             )  # fmt: skip
         return subprocess.CompletedProcess(words, 1, "", "the machine is not up")
 
@@ -138,6 +139,7 @@ class Site:
         folder: for all that it writes.
         names: of the hosts.
         store_bytes: size of the disk of a host's store; by default that of the real machine.
+        timeout_s: of each command; a machine boots within a tenth of it.
         machines: by name.
         started: what `start` has started.
     """
@@ -145,6 +147,7 @@ class Site:
     folder: Path
     names: tuple[str, ...]
     store_bytes: dict[str, int] = field(default_factory=dict)
+    timeout_s: float = TIMEOUT_S
     machines: dict[str, Machine] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -174,7 +177,7 @@ class Site:
             run("ip", "netns", "add", namespace)
             self.machines[name] = Machine(
                 name, f"10.77.0.{number + 1}", namespace, self.folder / name,
-                self.store_bytes.get(name, 0),
+                self.store_bytes.get(name, 0), self.timeout_s,
             )  # fmt: skip
         self._connect()
         own = self.deployer.disk / "upper" / "root" / ".ssh"
@@ -319,8 +322,8 @@ class Site:
     def windlass(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run this checkout's windlass on the deployer, to its end."""
         return subprocess.run(
-            self.command(*words), capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
-            env=self._environ() | environ,
+            self.command(*words), capture_output=True, text=True, check=False,
+            timeout=self.timeout_s, env=self._environ() | environ,
         )  # fmt: skip
 
     def start(self, *words: str) -> subprocess.Popen[str]:

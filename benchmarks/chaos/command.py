@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913 - one for each option
     four minutes.
 
     Exit code: 0 every promise was kept, 1 one was broken, 2 wrong usage, 3 something could not be
-    measured here.
+    measured here, as the machine lacks what the report names, 4 nothing could.
     """
     from rich.console import Console
 

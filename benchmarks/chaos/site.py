@@ -23,7 +23,6 @@ import psutil
 from app.prctl import die_with_parent
 from app.process import state
 from benchmarks.chaos import releases
-from benchmarks.chaos.verdicts import NotMeasurableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +35,10 @@ DOWN_TIMEOUT_S = 60.0
 WORKERS = 2
 
 
+class SiteError(Exception):
+    """A release that ought to serve does not; the message has what it said."""
+
+
 @contextmanager
 def site(*changes: releases.Change, **settings: str) -> Iterator[Site]:
     """A stack that serves, for the time of the block; gone with all that it wrote afterwards.
@@ -45,7 +48,7 @@ def site(*changes: releases.Change, **settings: str) -> Iterator[Site]:
         settings: environment variables of the stack, beside its ports.
 
     Raises:
-        NotMeasurableError: it does not come up here.
+        SiteError: it does not come up, which is no lack of this machine.
     """
     folder = Path(tempfile.mkdtemp(prefix="windlass-chaos-"))
     made = Site(folder, settings, changes)
@@ -117,9 +120,9 @@ class Site:
                 lambda: process.poll() is not None or self._is_whole(), UP_TIMEOUT_S, "service"
             )
         except TimeoutError as error:
-            raise NotMeasurableError(f"the stack does not come up: {self._said()}") from error
+            raise SiteError(f"the stack does not come up: {self._said()}") from error
         if process.poll() is not None:
-            raise NotMeasurableError(f"the stack does not come up: {self._said()}")
+            raise SiteError(f"the stack does not come up: {self._said()}")
         self._top = psutil.Process(process.pid)
 
     def down(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.chaos.verdicts import Outcome
 
-KEPT, BROKEN, NOT_MEASURED = 0, 1, 3
+KEPT, BROKEN, NOT_MEASURED, NOTHING_MEASURED = 0, 1, 3, 4
 PACKAGES = ("tornado", "uvloop", "httptools", "hiredis", "supervisor")
 
 
@@ -63,6 +63,8 @@ def code(results: Sequence[Result]) -> int:
     """The exit code: a broken promise weighs more than one that could not be measured."""
     if any(result.section.failures for result in results):
         return BROKEN
+    if not any(result.measured for result in results):
+        return NOTHING_MEASURED
     return KEPT if all(result.measured for result in results) else NOT_MEASURED
 
 

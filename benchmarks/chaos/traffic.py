@@ -15,7 +15,6 @@ from benchmarks.chaos.client import ANSWER_TIMEOUT_S
 from benchmarks.chaos.load import BY_NAME, Load
 from benchmarks.chaos.record import Record, Request
 from benchmarks.chaos.releases import ROOT
-from benchmarks.chaos.verdicts import NotMeasurableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
 
 LONGEST_S = 3600.0
 _REQUESTS = msgspec.msgpack.Decoder(list[Request])
+
+
+class ClientError(Exception):
+    """The client of a fault failed, so the fault shows nothing; the message has what it said."""
 
 
 class Traffic:
@@ -38,7 +41,7 @@ def traffic(site: Site, rate_hz: float, *, kinds: tuple[str, ...] = ()) -> Itera
     """Send requests to a site for the time of the block, and record them.
 
     Raises:
-        NotMeasurableError: the client itself failed.
+        ClientError: the client itself failed.
     """
     sent = Traffic()
     load = Load(port=site.port, sockets=site.sockets, rate_hz=rate_hz, most_s=LONGEST_S,
@@ -62,7 +65,7 @@ def _start(load: Load, folder: Path) -> subprocess.Popen[bytes]:
     if process.stdout is None or process.stdout.readline() != b"ready\n":
         process.kill()
         process.wait()
-        raise NotMeasurableError(f"the client does not start: {_said(folder)}")
+        raise ClientError(f"the client does not start: {_said(folder)}")
     return process
 
 
@@ -78,7 +81,7 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> Record:
         if process.stdout is not None:
             process.stdout.close()
     if process.returncode != 0:
-        raise NotMeasurableError(f"the client failed: {_said(folder)}")
+        raise ClientError(f"the client failed: {_said(folder)}")
     return Record(_REQUESTS.decode((folder / "record").read_bytes()))
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class NotMeasurableError(Exception):
-    """What a fault needs is not here; the message says what."""
+    """This machine lacks what a fault needs; the message names it.
+
+    Nothing else is this: what ought to work and does not is a broken promise.
+    """
 
 
 @dataclass(frozen=True, slots=True)

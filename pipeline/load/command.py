@@ -20,7 +20,7 @@ MISSED, INVALID = 1, 3
 @click.command(
     "load",
     epilog="Exit codes: 0 every level was kept; 1 one was missed; 2 wrong usage; 3 the client "
-    "itself was too slow, and nothing is shown.",
+    "itself was too slow to tell, and nothing is shown.",
 )
 @click.argument("url")
 @click.option(

@@ -27,11 +27,13 @@ class Asked:
         request: which.
         sample: when it was meant to be sent, was sent, and was answered.
         fault: why it has failed; empty when it has not.
+        timed_out: it has failed by time alone, which a client that stalls decides as well.
     """
 
     request: Request
     sample: Sample
     fault: str
+    timed_out: bool = False
 
 
 async def send(url: str, profile: Profile, draw: random.Random) -> list[Asked]:
@@ -76,7 +78,8 @@ async def _ask(
         answer = await client.request(method, request.path, content=content, headers=headers)
     except httpx.HTTPError as error:
         sample = Sample(intended, sent, loop.time(), _FAILED)
-        return Asked(request, sample, type(error).__name__)
+        timed_out = isinstance(error, httpx.TimeoutException)
+        return Asked(request, sample, type(error).__name__, timed_out)
     sample = Sample(intended, sent, loop.time(), answer.status_code)
     fault = ""
     if answer.status_code != request.status:

@@ -24,7 +24,7 @@ def command(output: Path | None) -> None:
     On one host of staging and three of production, made of namespaces: needs root, Nix' tools and
     OpenSSH's server, and no network. Takes about ten minutes.
     """
-    from pipeline.rehearsal.scenes import SCENES  # noqa: PLC0415 - needs the tests' own modules
+    from pipeline.rehearsal.scenes import SCENES, play  # noqa: PLC0415 - needs the tests' own modules
     from pipeline.rehearsal.stage import Stage  # noqa: PLC0415
     from pipeline.rehearsal.transcript import Transcript  # noqa: PLC0415
     from tests.release_site import why_not  # noqa: PLC0415
@@ -36,13 +36,11 @@ def command(output: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="windlass-rehearsal-") as folder:
         stage, told = Stage(Path(folder)), Transcript(Path(folder))
         try:
-            stage.up()
-            for scene in SCENES:
-                scene(stage, told)
+            play(SCENES, stage, told)
         finally:
-            stage.down()
             if output:
                 output.write_text(told.markdown(), encoding="utf-8")
+            stage.down()
     for each in told.wrong:
         click.echo(f"NOT as it should: {each}")
     click.echo("RED" if told.wrong else "GREEN: every stage did as it should")

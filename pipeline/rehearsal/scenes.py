@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.rehearsal.stage import PRODUCTION
 from pipeline.ship import bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pipeline.rehearsal.stage import Stage
     from pipeline.rehearsal.transcript import Transcript
@@ -18,13 +19,51 @@ _TEST = ("./run", "ci", "--job", "test", "--", "-q", "tests/unit/test_identity.p
 _CALCULATION = "app/calculator/calculation.py"
 _SHOWN = "    shown = evaluate("
 _LISTENS = "            orders.listen()\n"
+_ARRIVED = ("A change that arrives",)
 GOOD = "a" * 40
 """The commit that arrives; what is bad comes after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One thing that comes, and what the pipeline does about it.
+
+    Attributes:
+        title: for people.
+        play: has it come, and tells of it.
+        needs: titles of scenes that must have come to their end, whatever they told.
+    """
+
+    title: str
+    play: Callable[[Stage, Transcript], None]
+    needs: tuple[str, ...] = ()
+
+
+def play(scenes: Sequence[Scene], stage: Stage, told: Transcript) -> None:
+    """Play scenes; what one of them cannot do is told, and ends only those that build on it."""
+    ended: set[str] = set()
+    for scene in scenes:
+        told.scene(scene.title)
+        missing = [title for title in scene.needs if title not in ended]
+        if missing:
+            told.left_out(missing[0])
+            continue
+        try:
+            scene.play(stage, told)
+        except Exception as error:  # noqa: BLE001 - one scene must not hide what the others show
+            told.fault(error)
+        else:
+            ended.add(scene.title)
+
+
+def boot(stage: Stage, told: Transcript) -> None:
+    """The servers of staging and production, and the deployer."""
+    stage.up()
+    told.say("one host of staging, three of production, and the deployer answer by ssh")
+
+
 def arrives(stage: Stage, told: Transcript) -> None:
     """A change goes through every stage to production."""
-    told.scene("A change that arrives")
     told.step("check", stage.in_clone(*_CHECK), wanted=0)
     told.step("tests, in short form", stage.in_clone(*_TEST), wanted=0)
     path = stage.release(GOOD)
@@ -47,21 +86,18 @@ def arrives(stage: Stage, told: Transcript) -> None:
 
 def stopped_at_check(stage: Stage, told: Transcript) -> None:
     """An import that nothing uses."""
-    told.scene("Stopped at check: an import that nothing uses")
     with stage.clone.changed("app/identity.py", "import os\n", "import json\nimport os\n"):
         told.step("check", stage.in_clone(*_CHECK), wanted=1)
 
 
 def stopped_at_test(stage: Stage, told: Transcript) -> None:
     """Code that does what no test expects."""
-    told.scene("Stopped at the tests: code that does what no test expects")
     with stage.clone.changed("app/identity.py", "built.commit[:7]", "built.commit[:8]"):
         told.step("tests, in short form", stage.in_clone(*_TEST), wanted=1)
 
 
 def stopped_at_signature(stage: Stage, told: Transcript) -> None:
     """A bundle that was changed on its way."""
-    told.scene("Stopped at the signature: a bundle that was changed on its way")
     commit = "b" * 40
     folder = stage.bundle(stage.release(commit), commit)
     with (folder / bundle.CLOSURE).open("ab") as closure:
@@ -71,7 +107,6 @@ def stopped_at_signature(stage: Stage, told: Transcript) -> None:
 
 def stopped_before_the_switch(stage: Stage, told: Transcript) -> None:
     """A release that cannot be loaded."""
-    told.scene("Stopped at staging, before the switch: a release that cannot be loaded")
     before = stage.running()
     broken = ("app/serving.py", "from __future__ import annotations\n",
               "from __future__ import annotations\n\nimport no_such_module\n")  # fmt: skip
@@ -82,7 +117,6 @@ def stopped_before_the_switch(stage: Stage, told: Transcript) -> None:
 
 def rolled_back_on_staging(stage: Stage, told: Transcript) -> None:
     """A release that starts, and gives wrong answers."""
-    told.scene("Taken back from staging by its probe: a release that gives wrong answers")
     before = stage.running()
     wrong = (_CALCULATION, _SHOWN, f"    raise RuntimeError('bad')\n{_SHOWN}")
     path = stage.release("d" * 40, wrong)
@@ -92,7 +126,6 @@ def rolled_back_on_staging(stage: Stage, told: Transcript) -> None:
 
 def stopped_at_load(stage: Stage, told: Transcript) -> None:
     """A release that is right, and too slow under load; then the way back by hand."""
-    told.scene("Stopped at the load test: a release that is right, and too slow")
     before = stage.running()
     slow = (_CALCULATION, _SHOWN, f"    __import__('time').sleep(0.5)\n{_SHOWN}")
     path = stage.release("e" * 40, slow)
@@ -106,7 +139,6 @@ def stopped_at_load(stage: Stage, told: Transcript) -> None:
 
 def refused_by_production(stage: Stage, told: Transcript) -> None:
     """A release that staging never had."""
-    told.scene("Refused by production: a release that staging never had")
     path = stage.release("f" * 40)
     told.step("approval, by alice", stage.approve(path), wanted=1)
     deploy = stage.windlass("deploy", "production", "--release", path)
@@ -115,7 +147,6 @@ def refused_by_production(stage: Stage, told: Transcript) -> None:
 
 def rolled_back_in_production(stage: Stage, told: Transcript) -> None:
     """A release that one of production's hosts cannot run."""
-    told.scene("Taken back from production: one of three hosts does not get ready")
     before = {host: path for host, path in stage.running().items() if host in PRODUCTION}
     never = (
         "            if __import__('os').uname().nodename == 'three':\n"
@@ -140,7 +171,21 @@ def _load(stage: Stage, told: Transcript, wanted: int) -> None:
     told.step("load test on staging", done, wanted=wanted)
 
 
-SCENES: tuple[Callable[[Stage, Transcript], None], ...] = (
-    arrives, stopped_at_check, stopped_at_test, stopped_at_signature, stopped_before_the_switch,
-    rolled_back_on_staging, stopped_at_load, refused_by_production, rolled_back_in_production,
+SCENES = (
+    Scene("The servers boot", boot),
+    Scene("A change that arrives", arrives, needs=("The servers boot",)),
+    Scene("Stopped at check: an import that nothing uses", stopped_at_check),
+    Scene("Stopped at the tests: code that does what no test expects", stopped_at_test),
+    Scene("Stopped at the signature: a bundle that was changed on its way", stopped_at_signature,
+          needs=("The servers boot",)),
+    Scene("Stopped at staging, before the switch: a release that cannot be loaded",
+          stopped_before_the_switch, needs=_ARRIVED),
+    Scene("Taken back from staging by its probe: a release that gives wrong answers",
+          rolled_back_on_staging, needs=_ARRIVED),
+    Scene("Stopped at the load test: a release that is right, and too slow", stopped_at_load,
+          needs=_ARRIVED),
+    Scene("Refused by production: a release that staging never had", refused_by_production,
+          needs=_ARRIVED),
+    Scene("Taken back from production: one of three hosts does not get ready",
+          rolled_back_in_production, needs=_ARRIVED),
 )  # fmt: skip

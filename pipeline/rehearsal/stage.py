@@ -11,15 +11,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from pipeline.jobs import ROOT
-from pipeline.selftest.clone import Clone
-from pipeline.ship import bundle
+import pytest
+
+from pipeline.jobs import ROOT, PipelineError
+from pipeline.selftest.clone import OUT_OF_TIME, Clone
+from pipeline.ship import bundle, closure
 from tests.release_site import Site, clean_environ, table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAGING, PRODUCTION = ("stage",), ("one", "two", "three")
 PORT = 8000
@@ -27,8 +26,6 @@ _TIMEOUT_S = 1800
 _WINDOW_S = 90
 _START_TIMEOUT_S = 300
 """Of machines that share one with other work: what is rehearsed is the way, and not its speed."""
-ENDED = 124
-"""The exit code of a command that was not done in time, as that of `timeout`."""
 
 _SETTINGS = (
     "HOST=0.0.0.0\nPORT=8000\nPLAN_PORT=\nWORKERS=2\nREDIS_MANAGED=yes\nLOG_FORMAT=json\n"
@@ -67,11 +64,18 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clone = Clone(folder / "clone")
-        self.site = Site(folder / "site", (*STAGING, *PRODUCTION))
+        self.site = Site(folder / "site", (*STAGING, *PRODUCTION), timeout_s=_TIMEOUT_S)
 
     def up(self) -> None:
-        """Boot the servers and write deploy.toml."""
-        self.site.up()
+        """Boot the servers and write deploy.toml.
+
+        Raises:
+            PipelineError: one does not boot.
+        """
+        try:
+            self.site.up()
+        except pytest.fail.Exception as error:  # which is no `Exception`
+            raise PipelineError(str(error)) from error
         site = self.site
         staging = site.environment(
             "staging", STAGING, window_s=_WINDOW_S, start_timeout_s=_START_TIMEOUT_S
@@ -134,12 +138,11 @@ class Stage:
         """Export a release and sign the bundle, as the job `build` does."""
         folder = self.folder / f"bundle-{commit[:7]}"
         folder.mkdir()
-        listed = self.site.deployer.run("nix-store", "--query", "--requisites", path)
-        export = self.site.deployer.command("nix-store", "--export", *listed.split())
+        cache = Path("/var/cache") / folder.name  # of the deployer's own disk
+        self.site.deployer.run(*closure.to_cache(path, cache))
+        pack = self.site.deployer.command("tar", "--create", "--directory", str(cache), ".")
         with (folder / bundle.CLOSURE).open("wb") as output:
-            subprocess.run(
-                export, stdout=output, check=True, timeout=_TIMEOUT_S, env=clean_environ()
-            )
+            subprocess.run(pack, stdout=output, check=True, timeout=_TIMEOUT_S, env=clean_environ())
         about = {"name": "windlass", "release": f"1.0.0-{commit[:7]}", "commit": commit}
         bundle.seal(folder, path, about, self.site.keys / "builder")
         return folder
@@ -161,5 +164,5 @@ class Stage:
             )
         except subprocess.TimeoutExpired:
             said = f"not done after {_TIMEOUT_S} s; ended"
-            return Done(shown, ENDED, time.monotonic() - begun, said)
+            return Done(shown, OUT_OF_TIME, time.monotonic() - begun, said)
         return Done(shown, done.returncode, time.monotonic() - begun, done.stdout + done.stderr)

@@ -63,8 +63,21 @@ class Transcript:
             f"**{stage}** {word} (exit code {done.code}, {done.seconds:.0f} s)", "",
             *(f"    {line}" for line in (f"$ {self._clean(done.shown)}", *shown)), "",
         )  # fmt: skip
-        self._rows.append((self._scene, stage, word))
-        click.echo(f"rehearse: {stage} {word} after {done.seconds:.0f} s", err=True)
+        self._row(stage, word, f" after {done.seconds:.0f} s")
+
+    def fault(self, error: Exception) -> None:
+        """Tell that the scene ended before its end, which is nobody's verdict on what came."""
+        text = self._clean(f"{type(error).__name__}: {error}")
+        self.wrong.append(f"{self._scene}: {text}")
+        lines = [line[:_LONGEST] for line in text.splitlines()[:_LAST_LINES]]
+        self._write("**NOT to its end:**", "", *(f"    {line}" for line in lines), "")
+        self._row("the scene itself", f"NOT to its end: {lines[0]}")
+
+    def left_out(self, needed: str) -> None:
+        """Tell that the scene was not played, since one that it builds on had no end."""
+        self.wrong.append(f"{self._scene}: not played")
+        self._write(f'**NOT played:** it builds on "{needed}".', "")
+        self._row("the scene itself", "NOT played")
 
     def runs(self, found: dict[str, str], wanted: set[str]) -> None:
         """Tell what every host runs, and whether it should."""
@@ -90,6 +103,10 @@ class Transcript:
             *(f"| {scene} | {stage} | {word} |" for scene, stage, word in self._rows),
         ]
         return "\n".join([*head, *self._lines]).rstrip() + "\n"
+
+    def _row(self, stage: str, word: str, more: str = "") -> None:
+        self._rows.append((self._scene, stage, word.replace("|", "/")))
+        click.echo(f"rehearse: {stage} {word}{more}", err=True)
 
     def _write(self, *lines: str) -> None:
         self._lines.extend(lines)

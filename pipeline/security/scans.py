@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,33 +148,18 @@ def secrets(bench: Bench) -> Outcome:
 
 def audit(bench: Bench) -> Outcome:
     """Known vulnerabilities of every locked package, asked of the package index."""
-    about = "known vulnerabilities of locked packages, by pip-audit"
-    found: list[Finding] = []
-    pins = {name: locked(bench.root / name) for name in _LOCKS}
-    if reason := _unanswered(bench, pins[_LOCKS[0]]):
-        return Outcome("pip-audit", about, skipped=reason)
-    every = {pin for each in pins.values() for pin in each.items()}
-    answer = _audited(bench, sorted(every))
-    if isinstance(answer, str):
-        return Outcome("pip-audit", about, skipped=answer)
-    unknown = [one["name"] for one in answer if "skip_reason" in one]
-    if unknown:
-        return Outcome("pip-audit", about, skipped=f"the index knows nothing of {unknown}")
-    for one in answer:
-        where = f"{one['name']}=={one['version']}"
-        for vulnerability in one["vulns"]:
-            mended = ", ".join(vulnerability["fix_versions"]) or "no version"
-            message = f"mended in {mended}"
-            found.append(Finding("pip-audit", vulnerability["id"], where, 0, message))
-    return Outcome("pip-audit", about, tuple(found))
+    about = "known vulnerabilities of locked packages, by the package index (pip-audit)"
+    return _by_service(bench, "pip-audit", about, "pypi")
 
 
-def offline_audit(bench: Bench) -> Outcome:
-    """The same, by a copy of OSV's data."""
-    about = "known vulnerabilities of locked packages, by a copy of OSV's data"
+def osv_audit(bench: Bench) -> Outcome:
+    """The same by OSV, which knows more: from a copy of its data, or else from its service."""
+    about = "known vulnerabilities of locked packages, by OSV"
     given = bench.environ.get("OSV_DATA")
     if not given:
-        return Outcome("osv", about, skipped="OSV_DATA names no copy (PyPI's all.zip, or a folder)")
+        asked = _by_service(bench, "osv", about, "osv")
+        hint = "without a network, OSV_DATA names a copy (PyPI's all.zip, or a folder)"
+        return replace(asked, skipped=f"{asked.skipped}; {hint}") if asked.skipped else asked
     found = [
         Finding("osv", record.id, f"{name}=={version}", 0, record.summary or record.id)
         for file in _LOCKS
@@ -188,16 +173,34 @@ def locked(file: Path) -> dict[str, str]:
     return dict(_PINNED.findall(file.read_text(encoding="utf-8")))
 
 
-def _unanswered(bench: Bench, pins: Mapping[str, str]) -> str:
-    """Why the index cannot be asked; by its answer for one package, since each takes long."""
-    answer = _audited(bench, list(pins.items())[:1])
-    if isinstance(answer, str):
-        return answer
-    return str(answer[0].get("skip_reason", "")) if answer else "pip-audit answered nothing"
+class _UnansweredError(Exception):
+    """A service says nothing of what it was asked; the message says why."""
 
 
-def _audited(bench: Bench, pins: Sequence[tuple[str, str]]) -> list[dict[str, Any]] | str:
-    """What pip-audit says of some packages, or why it cannot."""
+def _by_service(bench: Bench, tool: str, about: str, service: str) -> Outcome:
+    """What a service of pip-audit says of every locked package."""
+    pins = sorted({pin for name in _LOCKS for pin in locked(bench.root / name).items()})
+    try:
+        # One alone comes before all: without a network, each takes long to be given up.
+        _audited(bench, pins[:1], service)
+        answer = _audited(bench, pins, service)
+    except _UnansweredError as error:
+        return Outcome(tool, about, skipped=str(error))
+    found = [
+        Finding(tool, vulnerability["id"], f"{one['name']}=={one['version']}", 0,
+                f"mended in {', '.join(vulnerability['fix_versions']) or 'no version'}")
+        for one in answer
+        for vulnerability in one["vulns"]
+    ]  # fmt: skip
+    return Outcome(tool, about, tuple(found))
+
+
+def _audited(bench: Bench, pins: Sequence[tuple[str, str]], service: str) -> list[dict[str, Any]]:
+    """What pip-audit says of some packages.
+
+    Raises:
+        _UnansweredError: nothing, or nothing of one of them.
+    """
     with tempfile.TemporaryDirectory(prefix="windlass-audit-") as folder:
         file = Path(folder, "requirements.txt")
         file.write_text("".join(f"{name}=={version}\n" for name, version in pins))
@@ -205,14 +208,17 @@ def _audited(bench: Bench, pins: Sequence[tuple[str, str]]) -> list[dict[str, An
             done = bench.run(
                 str(bench.programs / "pip-audit"), "--requirement", str(file), "--no-deps",
                 "--disable-pip", "--format", "json", "--progress-spinner", "off",
-                timeout_s=_AUDIT_TIMEOUT_S,
+                "--vulnerability-service", service, timeout_s=_AUDIT_TIMEOUT_S,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"the index did not answer within {_AUDIT_TIMEOUT_S} s"
+        except subprocess.TimeoutExpired as error:
+            raise _UnansweredError(f"no answer within {_AUDIT_TIMEOUT_S} s") from error
     try:
         found: list[dict[str, Any]] = msgspec.json.decode(done.stdout)["dependencies"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return f"pip-audit: {_last(done)}"
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise _UnansweredError(f"pip-audit: {_last(done)}") from error
+    unknown = [one["skip_reason"] for one in found if "skip_reason" in one]
+    if unknown or not found:
+        raise _UnansweredError(unknown[0] if unknown else "pip-audit answered nothing")
     return found
 
 
@@ -257,5 +263,5 @@ def _line(text: str) -> str:
 
 
 SCANS: tuple[Callable[[Bench], Outcome], ...] = (
-    rules, bandit, secrets, workflows, actionlint, audit, offline_audit
+    rules, bandit, secrets, workflows, actionlint, audit, osv_audit
 )  # fmt: skip

@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline import running
 from pipeline.jobs import ROOT, PipelineError
 from pipeline.security import environment
 from pipeline.ship import bundle
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _GIT_TIMEOUT_S = 120
 _KEYGEN_TIMEOUT_S = 30
 COMMAND_TIMEOUT_S = 1800
+OUT_OF_TIME = 124
+"""The exit code of a command that was not done in time, as that of `timeout`."""
 _NOT_INHERITED = ("COV", "GITHUB_", "PYTEST", "PYTHON", "WINDLASS")
 _RELEASE = "/nix/store/00000000000000000000000000000000-windlass-1.0.0"
 
@@ -42,43 +46,57 @@ class Clone:
 
     Args:
         folder: that is not there yet.
+        root: of the checkout, on whatever branch it is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path = ROOT) -> None:
         self.folder = folder
-        self._git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder), at=ROOT)
-        listed = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z", at=ROOT)
+        self._root = root
+        self._git("clone", "--quiet", "--shared", "--no-checkout", str(root), str(folder), at=root)
+        listed = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z", at=root)
         for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
+            if (root / name).is_file():
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, target)
+                shutil.copy(root / name, target)
         if environment.FOLDER.is_dir():
             (folder / environment.FOLDER.name).symlink_to(environment.FOLDER)
         for cache in (".mypy_cache", ".ruff_cache"):
-            if (ROOT / cache).is_dir():
-                shutil.copytree(ROOT / cache, folder / cache)
+            if (root / cache).is_dir():
+                shutil.copytree(root / cache, folder / cache)
         self.commit("as it stands")
         # What a change is compared with is the clone's own main, and not that of this checkout,
         # whose locks may be others.
         self._git("remote", "remove", "origin")
-        self._git("branch", "--force", "main")
+        self._git("checkout", "--quiet", "-B", "main")
         self._make_bundle()
         (folder / "needs.json").write_text('{"check": {"result": "success"}}')
 
-    def run(self, argv: Sequence[str]) -> Ended:
-        """Run a command of the pipeline in the clone."""
+    def run(self, argv: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> Ended:
+        """Run a command of the pipeline in the clone; one that takes too long is ended."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
         environ = inherited | {
             "WINDLASS_PYTHON": sys.executable, "WINDLASS_DEPLOY": str(self.folder / "deploy.toml"),
             "NEEDS": (self.folder / "needs.json").read_text(), "NO_COLOR": "1",
         }  # fmt: skip
         begun = time.monotonic()
-        done = subprocess.run(
-            argv, cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, text=True, check=False, timeout=COMMAND_TIMEOUT_S,
-        )  # fmt: skip
-        return Ended(done.returncode, time.monotonic() - begun, done.stdout)
+        # To a file: a pipe would stay open for as long as anything that the command left behind.
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            process = subprocess.Popen(
+                argv, cwd=self.folder, env=environ, stdout=said, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, process_group=0,
+            )  # fmt: skip
+            try:
+                code = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                code = OUT_OF_TIME
+            finally:
+                running.end(process)
+            said.seek(0)
+            output = said.read()
+        if code == OUT_OF_TIME:
+            output += f"\nnot done after {timeout_s:g} s; ended\n"
+        return Ended(code, time.monotonic() - begun, output)
 
     def broken(self, one: Break) -> Ended:
         """Break one thing, run its command, and mend it.
@@ -161,7 +179,7 @@ class Clone:
             file.write("/bundle/\n/deploy.toml\n/needs.json\n/builder*\n/other*\n")
 
     def _git(self, *words: str, at: Path | None = None) -> str:
-        command = ("git", "-c", f"safe.directory={ROOT}", *words)
+        command = ("git", "-c", f"safe.directory={self._root}", *words)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
         done = subprocess.run(
             command, cwd=at or self.folder, env=environ, capture_output=True, text=True,

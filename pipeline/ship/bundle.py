@@ -1,9 +1,9 @@
 """A release as it travels from the job that builds it to those that deploy it.
 
-A bundle is a folder: the closure as Nix exports it, the image, the bills of materials, and
-`ship.json`, which names the release and the SHA-256 of every other file. A builder's key signs
-`ship.json`; its public half stands in deploy.toml, which is reviewed. So what is deployed is what
-was built, however the bundle travelled.
+A bundle is a folder: the closure as a packed binary cache, the image, the bill of materials of the
+closure, and `ship.json`, which names the release and the SHA-256 of every other file. A builder's
+key signs `ship.json`; its public half stands in deploy.toml, which is reviewed. So what is deployed
+is what was built, however the bundle travelled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MANIFEST, SIGNATURE = "ship.json", "ship.json.sig"
-CLOSURE, IMAGE = "closure.nar", "image.tar"
+CLOSURE, IMAGE = "closure.tar", "image.tar"
 NAMESPACE = "windlass-bundle"
 BUILDER = "builder"
 _KEYGEN_TIMEOUT_S = 30

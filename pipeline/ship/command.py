@@ -17,7 +17,7 @@ from app.errors import AppError
 from app.release import argv, inventory
 from pipeline.jobs import ROOT, PipelineError
 from pipeline.security import bill
-from pipeline.ship import bundle, github, keys, update, verdict
+from pipeline.ship import bundle, closure, github, keys, order, update, verdict
 
 if TYPE_CHECKING:
     from app.release.inventory import Environment
@@ -58,13 +58,12 @@ def verdict_command() -> None:
 @command.command("notify")
 @click.argument("environment")
 def notify_command(environment: str) -> None:
-    """Tell whom deploy.toml names for ENVIRONMENT which jobs of NEEDS have failed."""
-    results = verdict.read(os.environ.get("NEEDS", ""))
-    failed = [name for name, result in results.items() if result == "failure"]
-    if not failed:
+    """Tell whom deploy.toml names for ENVIRONMENT which jobs of NEEDS came to no good end."""
+    ended = verdict.unsuccessful(verdict.read(os.environ.get("NEEDS", "")))
+    if not ended:
         click.echo("nothing has failed: nobody is told")
         return
-    reason = f"the pipeline failed at {', '.join(failed)}: {_run_address()}"
+    reason = f"the pipeline ended at {', '.join(ended)}: {_run_address()}"
     _windlass("notify", environment, "failed", "--reason", reason)
 
 
@@ -88,7 +87,7 @@ def comment_command(report: Path) -> None:
 @command.command("build")
 @click.argument("folder", type=_FOLDER)
 def build_command(folder: Path) -> None:
-    """Build release and image, put them with their bills into FOLDER, sign it (BUILDER_KEY)."""
+    """Put release and image, with the release's bill, into FOLDER and sign it (BUILDER_KEY)."""
     key, store_key = _secret("BUILDER_KEY"), _secret("STORE_KEY")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -97,7 +96,7 @@ def build_command(folder: Path) -> None:
         file = Path(temporary, "store")
         keys.secret_file(file, store_key)
         _run(argv.sign_store_paths(release, file))
-        _export(release, folder / bundle.CLOSURE)
+        closure.pack(release, folder / bundle.CLOSURE, _run)
         with (folder / bundle.IMAGE).open("wb") as output:
             subprocess.run((image,), stdout=output, check=True, timeout=_COPY_TIMEOUT_S)
         paths = bill.paths_of(json.loads(_run((*_NIX, "path-info", "--json", "-r", release))))
@@ -121,17 +120,16 @@ def verify_command(folder: Path) -> None:
 @command.command("import")
 @click.argument("folder", type=_BUNDLE)
 def import_command(folder: Path) -> None:
-    """Put the closure of FOLDER, once verified, into this machine's store."""
+    """Put the closure of FOLDER, once verified, into this machine's store.
+
+    Takes no root: its paths are signed by the `trusted_store_keys` of deploy.toml, which the
+    nix.conf of a machine trusts, or a user whom it trusts brings along.
+    """
     manifest = bundle.verified(folder, _builders())
-    with (folder / bundle.CLOSURE).open("rb") as closure:
-        # Root of a machine that only deploys may import paths; whether hosts take them, their own
-        # stores decide by the signatures.
-        importing = ("sudo", "--non-interactive") if os.geteuid() else ()
-        store = shutil.which("nix-store") or "nix-store"
-        subprocess.run(
-            (*importing, store, "--import"), stdin=closure, check=True, timeout=_COPY_TIMEOUT_S
-        )
-    _run(argv.invalid([manifest.path]))
+    keys_of_stores = {key for each in _environments() for key in each.trusted_store_keys}
+    closure.unpack(manifest.path, folder / bundle.CLOSURE, keys_of_stores, _run)
+    if _run(argv.invalid([manifest.path])).strip():
+        raise PipelineError(f"{manifest.path} is not whole in this machine's store")
     click.echo(f"{manifest.path} is here")
 
 
@@ -161,7 +159,10 @@ def push_command(folder: Path) -> None:
 @command.command("keys")
 @click.argument("environment")
 def keys_command(environment: str) -> None:
-    """Write the keys of ENVIRONMENT from DEPLOY_KEY, BUILDER_KEY and STORE_KEY, mode 0600."""
+    """Write the keys of ENVIRONMENT from DEPLOY_KEY and BUILDER_KEY, mode 0600.
+
+    STORE_KEY as well, where deploy.toml names a store_key.
+    """
     file, found = _environment(environment)
     written = keys.write(found, file.parent, os.environ)
     if found.requires:
@@ -179,6 +180,22 @@ def forget_command(environment: str) -> None:
     everything = [found, *([_environment(found.requires)[1]] if found.requires else [])]
     for each in [key for one in everything for key in keys.forget(one, file.parent)]:
         click.echo(f"{each} removed")
+
+
+@command.command("order")
+@click.argument("environment")
+@click.argument("folder", type=_BUNDLE)
+def order_command(environment: str, folder: Path) -> None:
+    """Exit 0 only if FOLDER's commit is no older than what ENVIRONMENT's hosts run."""
+    manifest = bundle.verified(folder, _builders())
+    # Not a word on its exit code: a host that is unwell is what a deployment may be there for.
+    asked = (sys.executable, "-m", "app", "status", environment, "--json")
+    told = subprocess.run(
+        asked, stdout=subprocess.PIPE, text=True, check=False, timeout=_WINDLASS_TIMEOUT_S
+    ).stdout
+    for host, commit in order.running(told).items():
+        order.require_not_older(ROOT, manifest.commit, commit, host)
+        click.echo(f"{host} runs {commit[:7]}: {manifest.commit[:7]} is no older")
 
 
 @command.command("approve")
@@ -234,7 +251,10 @@ def propose_update_command(folder: Path) -> None:
     remote = f"https://x-access-token:{repository.token}@{host}/{repository.name}.git"
     title = "Bring the locks up to date"
     update.push(ROOT, names, remote, title)
-    text = f"By `./run update`: {', '.join(names)}. Its job `update` shows each version."
+    text = (
+        f"By `./run update`: {', '.join(names)}. Its job `update` shows each version. A request by "
+        "a workflow starts none: close and open this one to have `ci` run."
+    )
     click.echo(github.request_pull(repository, update.BRANCH, "main", title, text))
 
 
@@ -251,12 +271,15 @@ def _environment(name: str) -> tuple[Path, Environment]:
 
 def _builders() -> set[str]:
     """The builders of every environment: the bundle is the same for all."""
+    return {builder for each in _environments() for builder in each.builders}
+
+
+def _environments() -> list[Environment]:
     file = Path(os.environ.get("WINDLASS_DEPLOY") or ROOT / "deploy.toml").absolute()
     try:
-        environments = inventory.read(file).environments.values()
+        return list(inventory.read(file).environments.values())
     except AppError as error:
         raise PipelineError(str(error)) from error
-    return {builder for each in environments for builder in each.builders}
 
 
 def _repository() -> github.Repository:
@@ -287,14 +310,6 @@ def _output(name: str, value: str) -> None:
 
 def _built(name: str) -> str:
     return _run((*_NIX, "build", "--no-link", "--print-out-paths", f"{ROOT}#{name}")).split()[-1]
-
-
-def _export(path: str, file: Path) -> None:
-    paths = _run(argv.closure(path)).split()
-    with file.open("wb") as output:
-        subprocess.run(
-            ("nix-store", "--export", *paths), stdout=output, check=True, timeout=_COPY_TIMEOUT_S
-        )
 
 
 def _run(words: tuple[str, ...], given: str | None = None) -> str:

@@ -34,6 +34,11 @@ def write(environment: Environment, root: Path, secrets: Mapping[str, str]) -> l
             continue
         file = _place(root, name)
         key = secrets.get(variable, "")
+        if not key and entry == "store_key":
+            raise PipelineError(
+                f"{environment.name} has a store_key: leave it out of deploy.toml, since the build "
+                f"has signed every store path, or set {variable}"
+            )
         if not key:
             raise PipelineError(
                 f"the secret {variable} is not set for {environment.name}; docs/pipeline.md says "

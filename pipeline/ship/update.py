@@ -10,12 +10,13 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from nix import update as resolved
 from pipeline.jobs import PipelineError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-security.txt", "flake.lock")
+LOCKS = (*resolved.LOCKS, "flake.lock")
 BRANCH = "update-locks"
 _LARGEST = 2_000_000
 _GIT_TIMEOUT_S = 120

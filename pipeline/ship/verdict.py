@@ -32,6 +32,12 @@ def read(text: str) -> dict[str, str]:
     return {name: need.result for name, need in needs.items()}
 
 
+def unsuccessful(results: dict[str, str]) -> list[str]:
+    """The jobs that people are told of; GitHub calls one that ran out of time cancelled."""
+    words = {"failure": "", "cancelled": " (cancelled, or out of time)"}
+    return [f"{name}{words[result]}" for name, result in results.items() if result in words]
+
+
 def faults(results: dict[str, str]) -> list[str]:
     """The jobs that have not succeeded, each with what came of it."""
     return [f"{name}: {result}" for name, result in results.items() if result != "success"]

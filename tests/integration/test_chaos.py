@@ -19,7 +19,10 @@ from benchmarks.chaos.command import command
 from benchmarks.chaos.faults import FAULTS, kills, redis, slow_clients, soak
 from benchmarks.chaos.load import BY_NAME, Draw, Load
 from benchmarks.chaos.record import Record, Request
+from benchmarks.chaos.releases import Change
+from benchmarks.chaos.site import SiteError, site
 from benchmarks.chaos.slow import Slow
+from benchmarks.chaos.traffic import ClientError
 from benchmarks.chaos.verdicts import (
     NotMeasurableError,
     Outcome,
@@ -29,6 +32,7 @@ from benchmarks.chaos.verdicts import (
     within,
 )
 from benchmarks.chaos.wire import parse
+from pipeline import jobs as table
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -78,7 +82,9 @@ def test_faults_are_listed() -> None:
     [
         (Outcome([Verdict("a", "b", kept=True)]), suite.KEPT),
         (Outcome([Verdict("a", "b", kept=True), Verdict("c", "d", kept=False)]), suite.BROKEN),
-        (NotMeasurableError("no such thing here"), suite.NOT_MEASURED),
+        (NotMeasurableError("no such thing here"), suite.NOTHING_MEASURED),
+        (SiteError("the stack does not come up"), suite.BROKEN),
+        (ClientError("the client failed"), suite.BROKEN),
         (RuntimeError("unforeseen"), suite.BROKEN),
     ],
 )
@@ -93,6 +99,41 @@ def test_exit_code_says_how_it_went(
     name = "restart"
     monkeypatch.setitem(FAULTS, name, type(FAULTS[name])("A fault", do))
     assert CliRunner().invoke(command, ["--fault", name]).exit_code == code
+
+
+def test_one_that_was_not_measured_is_told_apart_from_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks(_is_long: bool) -> Outcome:  # noqa: FBT001
+        raise NotMeasurableError("no such thing here")
+
+    def keeps(_is_long: bool) -> Outcome:  # noqa: FBT001
+        return Outcome([Verdict("a", "b", kept=True)])
+
+    kind = type(FAULTS["restart"])
+    monkeypatch.setitem(FAULTS, "restart", kind("One", lacks))
+    monkeypatch.setitem(FAULTS, "upgrades", kind("Another", keeps))
+    both = CliRunner().invoke(command, ["--fault", "restart", "--fault", "upgrades"])
+    assert both.exit_code == suite.NOT_MEASURED
+    assert "no such thing here" in both.output
+
+
+def test_good_release_that_does_not_come_up_is_a_broken_promise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def do(_is_long: bool) -> Outcome:  # noqa: FBT001
+        with site(broken):
+            pytest.fail("it came up")
+
+    broken = Change("app/cli.py", "\nimport no_such_module\n")
+    monkeypatch.setitem(FAULTS, "restart", type(FAULTS["restart"])("A fault", do))
+    found = CliRunner().invoke(command, ["--fault", "restart"])
+    assert found.exit_code == suite.BROKEN
+    assert "SiteError" in found.output
+
+
+def test_job_takes_only_a_lack_of_the_machine_for_neutral() -> None:
+    for workflow, name in (("ci", "faults"), ("nightly", "faults-long")):
+        (job,) = table.chosen(table.read(workflow), [name])
+        assert set(job.neutral) == {suite.NOT_MEASURED}
 
 
 @pytest.mark.parametrize(

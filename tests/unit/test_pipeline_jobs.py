@@ -98,6 +98,21 @@ def test_job_that_cannot_run_here_is_skipped_or_fails_where_all_must_run() -> No
     assert run(missing, job("b"), strict=True)["a"].verdict == "failed"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(("sudo", "verdict"), [("exit 1", "skipped"), ("exit 0", "passed")])
+def test_job_for_root_is_run_by_root_or_where_sudo_asks_nothing(
+    sudo: str, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = job("a", root=True)
+    assert run(one)["a"].verdict == "passed"
+    program = tmp_path / "sudo"
+    program.write_text(f"#!/bin/sh\n{sudo}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert run(one)["a"].verdict == verdict
+
+
 def test_nothing_that_was_run_is_not_green() -> None:
     assert not running.is_green([])
     assert not running.is_green([Result("a", "skipped")])
@@ -159,6 +174,28 @@ def test_base_is_where_main_was_left_and_on_main_the_commit_before(tmp_path: Pat
     git(tmp_path, "branch", "--quiet", "--delete", "--force", "main")
     with pytest.raises(PipelineError, match="fetch the whole history"):
         running.base_commit(tmp_path)
+
+
+@pytest.mark.skipif(not GIT, reason="git is not installed")
+def test_last_measured_commit_is_the_history_s_and_else_the_base(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    commits = []
+    for number in range(4):
+        git(tmp_path, "commit", "--quiet", "--allow-empty", "--no-gpg-sign", "-m", str(number))
+        commits.append(git(tmp_path, "rev-parse", "HEAD"))
+    history = tmp_path / "gate.jsonl"
+    assert running.last_measured(tmp_path, history) == commits[2], "the first night has none"
+    history.write_text(f'{{"commit": "{commits[0]}"}}\n{{"commit": "{commits[1]}"}}\n')
+    assert running.last_measured(tmp_path, history) == commits[1]
+    for last in (commits[3], "f" * 40, "--help", ""):
+        history.write_text(f'{{"commit": "{last}"}}\n')
+        assert running.last_measured(tmp_path, history) == commits[2]
+    history.write_text("no json\n")
+    assert running.last_measured(tmp_path, history) == commits[2]
+    code = "import sys; sys.exit(sys.argv[1] != sys.argv[4])"
+    history.write_text(f'{{"commit": "{commits[1]}"}}\n')
+    asked = job("a", argv=(PYTHON, "-c", code, "{last}", "--history", "gate.jsonl", commits[1]))
+    assert run(asked, root=tmp_path)["a"].verdict == "passed"
 
 
 # ---- what is said

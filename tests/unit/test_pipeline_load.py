@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,20 @@ REQUEST = Request("/health", 1.0)
 LEVELS = Levels(0.999, 250)
 
 
-def asked(latency_ms: float, fault: str = "", late_ms: float = 0.0) -> Asked:
-    sample = Sample(0.0, late_ms / 1000, latency_ms / 1000, 200)
-    return Asked(REQUEST, sample, fault)
+def asked(took_ms: float, fault: str = "", late_ms: float = 0.0) -> Asked:
+    """A request that the client was late to send, and the service took so long to answer."""
+    sample = Sample(0.0, late_ms / 1000, (late_ms + took_ms) / 1000, 200)
+    return Asked(REQUEST, sample, fault, timed_out=fault == "ReadTimeout")
+
+
+def at_rate(found: list[Asked], rate_hz: float = 50.0) -> list[Asked]:
+    """The same, each at its intended time."""
+
+    def moved(sample: Sample, by_s: float) -> Sample:
+        times = (sample.intended + by_s, sample.sent + by_s, sample.answered + by_s)
+        return Sample(*times, sample.status)
+
+    return [replace(one, sample=moved(one.sample, n / rate_hz)) for n, one in enumerate(found)]
 
 
 # ---- judging
@@ -59,9 +71,47 @@ def test_slow_tail_misses_the_percentile() -> None:
     assert judging.judge([asked(10)] * 989 + [asked(900)] * 11, LEVELS).word == "MISSED"
 
 
-def test_client_that_was_late_shows_nothing() -> None:
-    verdict = judging.judge([asked(10, late_ms=200)] * 1000, LEVELS)
-    assert verdict.word == "INVALID"
+@pytest.mark.parametrize(
+    ("late_ms", "took_ms", "word"),
+    [
+        (0, 240, "KEPT"),
+        (0, 260, "MISSED"),
+        (200, 10, "KEPT"),  # within the level in spite of the client
+        (200, 460, "MISSED"),  # missed without what the client may have added
+        (200, 60, "INVALID"),
+        (200, 440, "INVALID"),
+    ],
+)
+def test_late_client_hides_no_verdict_that_holds_without_it(
+    late_ms: float, took_ms: float, word: str
+) -> None:
+    verdict = judging.judge(at_rate([asked(took_ms, late_ms=late_ms)] * 1000), LEVELS)
+    assert verdict.word == word
+    assert bool(verdict.invalid) is (word == "INVALID")
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "fault", "word"),
+    [
+        (0, "status 502", "MISSED"),
+        (0, "ReadTimeout", "MISSED"),
+        (200, "status 502", "MISSED"),
+        (200, "ConnectError", "MISSED"),
+        (200, "ReadTimeout", "INVALID"),
+    ],
+)
+def test_failure_is_the_service_s_own_unless_a_late_client_let_it_time_out(
+    late_ms: float, fault: str, word: str
+) -> None:
+    found = [asked(10, late_ms=late_ms)] * 995 + [asked(10, fault, late_ms)] * 5
+    assert judging.judge(at_rate(found), LEVELS).word == word
+
+
+def test_level_that_was_kept_at_a_lower_rate_is_not_kept() -> None:
+    found = at_rate([asked(10)] * 995 + [asked(10, late_ms=2000)] * 5)
+    verdict = judging.judge(found, LEVELS)
+    assert (verdict.word, round(verdict.rate, 2)) == ("INVALID", 0.91)
+    assert "reached 91% of the rate" in judging.markdown(verdict, "http://x", "p", LEVELS)
 
 
 def test_report_is_the_same_for_people_and_programs() -> None:
@@ -175,6 +225,14 @@ def test_failures_are_counted_and_warmup_is_not(service: Service) -> None:
     assert service.count == 70
     assert len(found) == 50
     assert 2 <= sum(one.fault == "status 500" for one in found) <= 7
+
+
+def test_request_that_ran_out_of_time_is_told_from_one_that_was_refused(service: Service) -> None:
+    service.stall_s, service.fails_every = 0.6, 10
+    found = [one for one in send(service, timeout_s=0.2) if one.fault]
+    assert {(one.fault, one.timed_out) for one in found} == {
+        ("ReadTimeout", True), ("status 500", False)
+    }  # fmt: skip
 
 
 def test_service_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:

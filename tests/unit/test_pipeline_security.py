@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import pytest
 
 from nix import update
 from pipeline.jobs import PipelineError
-from pipeline.security import bill, osv, scans, waivers
+from pipeline.security import bill, command, osv, scans, waivers
 from pipeline.security.findings import Finding, Outcome
 from tests.support import ROOT
 
@@ -128,6 +130,51 @@ def test_copy_of_osv_is_read_from_its_archive_and_must_have_records(tmp_path: Pa
     for data in (tmp_path / "empty", tmp_path / "missing.zip"):
         with pytest.raises(PipelineError):
             list(osv.affecting(data, {"tornado": "6.4"}))
+
+
+AUDIT = """#!{python}
+import json, pathlib, sys
+words = sys.argv[1:]
+service = words[words.index("--vulnerability-service") + 1]
+pins = pathlib.Path(words[words.index("--requirement") + 1]).read_text().split()
+if service not in {answers}:
+    sys.exit("Name or service not known")
+bad = [{{"id": "GHSA-1", "fix_versions": ["9"]}}] if service == "osv" else []
+print(json.dumps({{"dependencies": [
+    {{"name": pin.partition("==")[0], "version": pin.partition("==")[2],
+      "vulns": bad if pin.startswith("tornado==") else []}} for pin in pins]}}))
+"""
+
+
+def bench(folder: Path, answers: list[str], **environ: str) -> scans.Bench:
+    """Where the locks of this checkout are asked about, and only some services answer."""
+    (folder / "pip-audit").write_text(AUDIT.format(python=sys.executable, answers=answers))
+    (folder / "pip-audit").chmod(0o755)
+    return scans.Bench(ROOT, folder, sys.executable, folder, environ)
+
+
+@pytest.mark.parametrize(
+    ("answers", "green", "green_if_strict"),
+    [(["pypi", "osv"], True, True), (["pypi"], True, False), ([], True, False)],
+)
+def test_strict_is_green_where_every_service_answers_and_only_there(
+    answers: list[str], green: bool, green_if_strict: bool, tmp_path: Path  # noqa: FBT001
+) -> None:  # fmt: skip
+    asked = bench(tmp_path, answers)
+    outcomes = [scans.audit(asked), replace(scans.osv_audit(asked), findings=())]
+    judged = waivers.judge(outcomes, "", TODAY)
+    assert command._is_green(outcomes, judged, strict=False) is green
+    assert command._is_green(outcomes, judged, strict=True) is green_if_strict
+
+
+def test_osv_is_asked_where_there_is_no_copy_of_its_data(tmp_path: Path) -> None:
+    found = scans.osv_audit(bench(tmp_path, ["osv"])).findings
+    assert [(one.rule, one.where.partition("==")[0]) for one in found] == [("GHSA-1", "tornado")]
+    silent = scans.osv_audit(bench(tmp_path, []))
+    assert "OSV_DATA names a copy" in silent.skipped
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "one.json").write_text(json.dumps(record("none", versions=["1"])))
+    assert not scans.osv_audit(bench(tmp_path, [], OSV_DATA=str(tmp_path / "copy"))).skipped
 
 
 def test_every_lock_is_asked_about() -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.release import inventory
+from nix import update as resolved
 from pipeline.jobs import PipelineError
-from pipeline.ship import bundle, github, keys, update, verdict
+from pipeline.ship import bundle, github, keys, order, update, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,10 @@ def test_missing_secret_is_named_and_a_key_elsewhere_refused(tmp_path: Path) -> 
     found = environment(tmp_path)
     with pytest.raises(PipelineError, match="the secret DEPLOY_KEY is not set for staging"):
         keys.write(found, tmp_path, {})
+    make_key(tmp_path / "own")
+    secrets = {"DEPLOY_KEY": (tmp_path / "own").read_text(), "BUILDER_KEY": "b"}
+    with pytest.raises(PipelineError, match="leave it out"):
+        keys.write(found, tmp_path, secrets)
     outside = environment(tmp_path, "../deploy")
     with pytest.raises(PipelineError, match="not below"):
         keys.write(outside, tmp_path, {"DEPLOY_KEY": "x", "BUILDER_KEY": "b", "STORE_KEY": "s"})
@@ -160,6 +165,41 @@ def test_verdict_is_green_for_success_only(result: str) -> None:
 def test_verdict_over_nothing_is_none(text: str) -> None:
     with pytest.raises(PipelineError):
         verdict.read(text)
+
+
+def test_people_are_told_of_what_failed_or_ran_out_of_time_and_not_of_what_it_kept_back() -> None:
+    found = verdict.read(needs(a="success", b="failure", c="cancelled", d="skipped"))
+    assert verdict.unsuccessful(found) == ["b", "c (cancelled, or out of time)"]
+    assert verdict.unsuccessful(verdict.read(needs(a="success", b="skipped"))) == []
+
+
+# ---- in order
+
+STATUS = json.dumps({
+    "one": {"path": "/nix/store/x", "commit": "c" * 40, "fault": "", "since": 1.0},
+    "two": {"error": "unreachable"}, "three": {"path": "", "commit": ""},
+})  # fmt: skip
+
+
+def test_hosts_that_run_nothing_or_cannot_be_asked_have_no_commit() -> None:
+    assert order.running(STATUS) == {"one": "c" * 40}
+    with pytest.raises(PipelineError, match="cannot be read"):
+        order.running("")
+
+
+def test_commit_is_refused_only_where_what_runs_comes_after_it(tmp_path: Path) -> None:
+    update.git(tmp_path, "init", "--quiet")
+    commits = []
+    for number in range(3):
+        update.git(tmp_path, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet",
+                   "--allow-empty", "--no-gpg-sign", "--message", str(number))  # fmt: skip
+        commits.append(update.git(tmp_path, "rev-parse", "HEAD"))
+    old, middle, new = commits
+    order.require_not_older(tmp_path, new, middle, "one")
+    order.require_not_older(tmp_path, middle, middle, "one")
+    order.require_not_older(tmp_path, middle, "f" * 40, "one")
+    with pytest.raises(PipelineError, match=r"one runs .* already, which comes after"):
+        order.require_not_older(tmp_path, old, new, "one")
 
 
 # ---- what is said to GitHub
@@ -286,6 +326,10 @@ def test_only_locks_travel_and_only_changed_ones_are_pushed(checkout: Path, tmp_
         (other / "requirements.txt").write_text("newer\n")
     shown = update.git(remote, "show", "--name-only", "--format=%s", update.BRANCH)
     assert shown.split("\n\n") == ["Bring the locks up to date", "requirements.txt"]
+
+
+def test_every_lock_that_is_resolved_is_proposed() -> None:
+    assert set(update.LOCKS) == {*resolved.LOCKS, "flake.lock"}
 
 
 def test_lock_that_is_a_link_is_refused(checkout: Path, tmp_path: Path) -> None:

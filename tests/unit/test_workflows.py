@@ -20,7 +20,7 @@ FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
 ACTIONS = tomllib.loads((ROOT / "tests" / "data" / "actions.toml").read_text())["actions"]
 USES = re.compile(r"uses: (?P<action>\S+?)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
-RUN = ("ci", "load", "security", "ship", "smoke", "update", "windlass")
+RUN = ("ci", "load", "security", "servers", "ship", "smoke", "update", "windlass")
 """What a step may run of `./run`."""
 BUILDS_TRUSTED_CODE_ONLY = {"deploy", "nightly", "rollback"}
 NEVER_UNTRUSTED = {"pull_request_target", "workflow_run", "issue_comment"}
@@ -72,7 +72,8 @@ def test_job_runs_the_table_s_command_and_nothing_else(name: str) -> None:
         steps = jobs_of(name)[job.name]["steps"]
         of = "" if name == "ci" else f" --workflow {name}"
         runs = [step["run"] for step in steps if "run" in step]
-        assert runs == [f"./run ci{of} --job {job.name} --strict"]
+        prepared = ["./run servers --install"] if "servers" in job.steps else []
+        assert runs == [*prepared, f"./run ci{of} --job {job.name} --strict"]
 
 
 @pytest.mark.parametrize("name", ["ci", "nightly"])
@@ -87,7 +88,9 @@ def test_job_has_what_the_table_says_that_it_needs(name: str) -> None:
         matrix = found.get("strategy", {}).get("matrix", {}).get("python", [])
         assert matrix == list(job.pythons), job.name
         assert found["timeout-minutes"] >= job.minutes + 10, "the job ends itself, and says so"
-        assert bool(job.keeps) == ("actions/cache" in actions), job.name
+        cached = [action for action in actions if action.startswith("actions/cache")]
+        wanted_caches = ["actions/cache/restore", "actions/cache/save"] if job.keeps else []
+        assert cached == wanted_caches, job.name
         uploaded = [step["with"]["path"] for step in found["steps"] if "upload" in str(step)]
         assert not job.report or str(Path(job.report).parent) in uploaded
 
@@ -143,14 +146,14 @@ def test_actions_are_pinned_to_confirmed_commits_with_the_version_beside(file: P
             continue
         found = USES.search(line)
         assert found, f"{file.name}: {line.strip()}"
-        known = ACTIONS[found["action"]]
+        known = ACTIONS["/".join(found["action"].split("/")[:2])]
         assert (found["commit"], found["version"]) == (known["commit"], known["version"])
         assert known["tag"] + len(known["seen"]) >= 2
 
 
 def test_every_confirmed_action_is_used() -> None:
     text = "".join(file.read_text() for file in FILES)
-    assert [name for name in ACTIONS if f"{name}@" not in text] == []
+    assert [name for name in ACTIONS if not re.search(rf"{name}[@/]", text)] == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -219,8 +222,52 @@ def test_deployments_queue_and_are_never_cancelled() -> None:
         assert concurrency == {"group": f"deploy-{name}", "cancel-in-progress": False}
     assert workflow("deploy")["concurrency"]["cancel-in-progress"] is False
     assert workflow("rollback")["concurrency"] == {
-        "group": "deploy-${{ inputs.environment }}", "cancel-in-progress": False
-    }  # fmt: skip
+        "group": "rollback-${{ inputs.environment }}", "cancel-in-progress": False
+    }, "a merge cannot take the place of a rollback that waits"  # fmt: skip
+
+
+def test_release_is_deployed_only_where_nothing_newer_runs() -> None:
+    for name in ("staging", "production"):
+        runs = [step.get("run", "") for step in jobs_of("deploy")[name]["steps"]]
+        order = [next(i for i, run in enumerate(runs) if words in run)
+                 for words in ("ship keys", f"ship order {name}", "windlass deploy")]  # fmt: skip
+        assert order == sorted(order)
+
+
+def test_nothing_is_deployed_or_told_before_it_is_switched_on() -> None:
+    """A fork, and a new repository, is green without servers and secrets."""
+    jobs = jobs_of("deploy")
+    assert jobs["build"]["if"] == "vars.DEPLOY == 'on'"
+    for name, job in jobs.items():
+        if name not in {"ci", "build", "notify"}:
+            assert "build" in _all_needs(jobs, name), f"{name} is skipped with the build"
+            assert "always()" not in job.get("if", "")
+    for name in ("deploy", "nightly"):
+        assert jobs_of(name)["notify"]["if"] == "always() && vars.DEPLOY == 'on'"
+
+
+def _all_needs(jobs: dict[str, dict[str, Any]], name: str) -> set[str]:
+    direct = as_list(jobs[name].get("needs"))
+    return {*direct, *(need for each in direct for need in _all_needs(jobs, each))}
+
+
+def test_who_is_told_hears_of_every_job_before() -> None:
+    for name in ("deploy", "nightly"):
+        jobs = jobs_of(name)
+        assert set(jobs["notify"]["needs"]) == jobs.keys() - {"notify"}
+
+
+def test_key_of_the_stores_is_where_paths_are_signed_and_nowhere_else() -> None:
+    """A deployer that adds signatures needs rights over its store, which a runner has not."""
+    holders = [job for file in FILES for job, each in jobs_of(file.stem).items()
+               if "secrets.STORE_KEY" in str(each)]  # fmt: skip
+    assert holders == ["build"]
+
+
+def test_only_the_attestation_can_be_left_out() -> None:
+    steps = jobs_of("deploy")["attest"]["steps"]
+    assert [step.get("if") for step in steps] == [None, None, None, "vars.ATTEST != 'off'"]
+    assert "attest-build-provenance" in steps[-1]["uses"]
 
 
 def test_bundle_is_verified_before_anything_is_done_with_it() -> None:
@@ -243,5 +290,5 @@ def test_load_and_smoke_tests_stand_between_staging_and_production() -> None:
 def test_only_main_s_nightly_run_writes_a_cache() -> None:
     for file in FILES:
         cached = [job for job, step in steps_of(file.stem) if "actions/cache" in str(step)]
-        assert cached == (["history"] if file.stem == "nightly" else [])
+        assert cached == (["history", "history"] if file.stem == "nightly" else [])
     assert triggers("nightly").keys() == {"schedule", "workflow_dispatch"}
