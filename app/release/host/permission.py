@@ -33,24 +33,9 @@ class Permission:
         Raises:
             RefusedError: with what is missing.
         """
-        self.require_signed(path, release)
+        self._require_signed(path, release)
         if self.site.config().needs_approval and path != self.site.current():
             self._require_approval(path)
-
-    def require_signed(self, path: str, release: Signed | None) -> None:
-        """Raise unless a path is whole and a builder signed it as a release.
-
-        Raises:
-            RefusedError: with what is missing.
-        """
-        self._require_whole(path)
-        if release is None:
-            raise RefusedError("unsigned", f"{path} comes without the signature of a builder")
-        statement, _ = statements.verified(
-            self.shell, release, ReleaseStatement, self.site.signers, RELEASE
-        )
-        if statement.release != path:
-            raise RefusedError("unsigned", f"the signature is of {statement.release}, not {path}")
 
     def require_confirmed_before(self, path: str) -> None:
         """Raise unless a release was confirmed on this host and is still whole."""
@@ -67,6 +52,16 @@ class Permission:
         self.site.approvals.mkdir(mode=0o700, exist_ok=True)
         write_durably(self._file(approval.path), msgspec.json.encode(signed))
         return Nothing()
+
+    def _require_signed(self, path: str, release: Signed | None) -> None:
+        self._require_whole(path)
+        if release is None:
+            raise RefusedError("unsigned", f"{path} comes without the signature of a builder")
+        statement, _ = statements.verified(
+            self.shell, release, ReleaseStatement, self.site.signers, RELEASE
+        )
+        if statement.release != path:
+            raise RefusedError("unsigned", f"the signature is of {statement.release}, not {path}")
 
     def _require_approval(self, path: str) -> None:
         environment = self.site.config().environment
