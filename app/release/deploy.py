@@ -206,6 +206,11 @@ def _bake(fleet: Fleet) -> None:
                     raise ReleaseError(f"{member.name}: {fault}")
             if fault := judge.fault(judge.together(seen), bake):
                 raise ReleaseError(fault)
+            if all(traffic.closed for traffic in seen):
+                fleet.progress.say(
+                    "bake", "closed for maintenance: clients' requests say no more of it"
+                )
+                return
 
 
 def _confirm(fleet: Fleet) -> None:

@@ -154,11 +154,16 @@ class Window(msgspec.Struct):
 
 
 class TrafficSeen(msgspec.Struct):
-    """The traffic before the last switch, and since, in slices of equal length."""
+    """The traffic before the last switch, and since, in slices of equal length.
+
+    Attributes:
+        closed: whether the service is closed for maintenance, so that clients show nothing.
+    """
 
     before: Window
     after: list[Window]
     seconds: float
+    closed: bool = False
 
 
 class Back(Held):

@@ -1,4 +1,4 @@
-"""What may run on a host that asks for approvals: real signatures, and releases that are scripts."""
+"""What may run on a host that asks for approvals: real signatures, releases that are scripts."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Agent:
             free_bytes=retention.free_bytes(site),
             pending=site.pending(),
             lock=site.lock(),
-            maintenance=(site.stack / "maintenance").exists(),
+            maintenance=site.maintenance.exists(),
             holder=held.by if sites.left_s(held.boot, held.deadline_s) > 0 else "",
         )
 
@@ -215,7 +215,7 @@ class Agent:
 
     def maintenance(self, order: m.Maintenance) -> m.Nothing:
         """Close the service, or open it."""
-        file = self.site.stack / "maintenance"
+        file = self.site.maintenance
         if order.on:
             file.touch()
         else:

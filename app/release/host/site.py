@@ -180,6 +180,18 @@ class Site:
         except (OSError, msgspec.MsgspecError) as error:
             raise RefusedError("unfit", f"{path} is no whole release: {error}") from error
 
+    @property
+    def maintenance(self) -> Path:
+        """The file whose presence closes the service to clients."""
+        return self.stack / "maintenance"
+
+    def closed_since(self) -> float | None:
+        """Since when the service is closed, by the wall clock; None while it is open."""
+        try:
+            return self.maintenance.stat().st_mtime
+        except OSError:
+            return None
+
     # ---- records
 
     def pending(self) -> Pending | None:

@@ -239,7 +239,7 @@ class Switching:
             ) from error
         with self.site.recording():
             self.site.remove("switch")
-        self._audit("back", pending, "went back", reason=reason)
+        self._audit("back", pending, audit.WENT_BACK, reason=reason)
         if pending.origin and str(self.site.agent.resolve()) == pending.path:
             self._set_agent(pending.origin)  # it had been confirmed, and no longer is
 
@@ -265,7 +265,7 @@ class Switching:
             self.site.profile.unlink(missing_ok=True)
         with self.site.recording():
             self.site.remove("switch")
-        self._audit("back", pending, "went back", reason="the service started anew before a "
+        self._audit("back", pending, audit.WENT_BACK, reason="the service started anew before a "
                     "confirmation")  # fmt: skip
 
     def _audit(
