@@ -66,9 +66,14 @@ class NearShell(Shell):
 
 @dataclass(frozen=True, slots=True)
 class NearService(Service):
-    """A service that runs what the profile names, unless that is in `broken`."""
+    """A service that runs what the profile names, unless that is in `broken`.
+
+    Attributes:
+        said: faults that it says of itself first, one after the other.
+    """
 
     broken: set[str] = field(default_factory=set)
+    said: list[str] = field(default_factory=list)
 
     def status(self) -> ServiceStatus:
         name = self.site.release_file(self.site.current()).name
@@ -78,6 +83,8 @@ class NearService(Service):
         )  # fmt: skip
 
     def fault(self, name: str, smoke: Sequence[SmokeTest] = ()) -> str:
+        if self.said:
+            return self.said.pop()
         return "it is broken" if self.site.current() in self.broken else ""
 
     def check(self, path: str) -> None:
@@ -115,6 +122,12 @@ class Near(Remote):
     before: Callable[[str, str], None]
     orders: list[str] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
+
+    @property
+    def service(self) -> NearService:
+        service = self.agent.switching.service
+        assert isinstance(service, NearService)
+        return service
 
     @property
     def site(self) -> Site:
@@ -181,12 +194,14 @@ class NearFleet:
         change = Change(deploy, path, "alice@desk", "because", Signed("", ""))
         return carry_out(change, self.environment, self.hosts, Progress(self.events.append))
 
+    def host(self, name: str) -> Near:
+        """The host of a name."""
+        (found,) = [one for one in self.hosts if one.name == name]
+        return found
+
     def breaks(self, host: str, path: str) -> None:
         """A release does not get well on a host."""
-        (one,) = [one for one in self.hosts if one.name == host]
-        service = one.agent.switching.service
-        assert isinstance(service, NearService)
-        service.broken.add(path)
+        self.host(host).service.broken.add(path)
 
     def at(self) -> list[str]:
         """What the hosts are set to."""

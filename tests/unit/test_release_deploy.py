@@ -215,3 +215,18 @@ def test_an_interrupted_run_takes_every_host_back_and_says_so(
     assert fleet.at() == [fleet.old] * 3
     line = last_line(outcome, capsys)
     assert line == "Every host is back on the release that it ran before."
+
+
+def test_a_host_that_is_too_busy_to_say_how_it_is_is_asked_again_before_it_refuses(
+    tmp_path: Path,
+) -> None:
+    fleet = NearFleet(tmp_path)
+
+    def busy(name: str, order: str) -> None:
+        if (name, order) == ("two", "confirm"):
+            fleet.host(name).service.said.extend(["supervisord did not answer"] * 2)
+
+    fleet.when = busy
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.fault == ""
+    assert fleet.at() == [fleet.new] * 3

@@ -78,6 +78,15 @@ def test_a_service_that_cannot_say_how_it_is_is_not_taken_for_down(host: Scripte
     assert host.told() == ["reload"]
 
 
+def test_a_service_whose_supervisor_does_not_answer_is_upgraded_and_not_called_down(
+    host: Scripted,
+) -> None:
+    (host.folder / "status").write_text(json.dumps({"running": True, "problem": "no answer"}))
+    assert host.service.fault(NAME) == "no answer"
+    host.service.activate(host.path)
+    assert host.told() == ["reload"]
+
+
 def test_a_service_that_is_down_is_left_to_its_unit(host: Scripted) -> None:
     (host.folder / "status").write_text(host.of("1-bbbbbbb", running=False))
     with pytest.raises(ReleaseError, match="after 1 s the service is down"):

@@ -180,7 +180,7 @@ def run_release(shell: Shell, path: str, words: Sequence[str], timeout_s: float)
 
 def fault_of(found: ServiceStatus, name: str) -> str:
     """Why what runs is not all of the release of that name, and ready; empty when it is."""
-    if not found.running:
+    if found.problem or not found.running:
         return found.problem or "the service is down"
     workers = found.workers()
     for slot, processes in workers.items():

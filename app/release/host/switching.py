@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from app.release.messages import Back, Check, Held, Switch
 
 _PATIENCE_S = 5.0
+_HEALTH_PATIENCE_S = 20.0
+_POLL_S = 0.2
 _ATTEMPTS_BY_RELOAD = 2
 """Going back tries the hot upgrade so often, then starts the service anew."""
 _LAST_CONFIRMED = 200
@@ -102,8 +104,7 @@ class Switching:
             if pending is None or pending.deploy != order.deploy:
                 raise RefusedError("unhealthy", "the host has gone back already; see: audit")
             release = self.site.release_file(pending.path)
-            if fault := self.service.fault(release.name):
-                raise RefusedError("unhealthy", fault)
+            self._require_healthy(order, release.name)
             entry = Confirmed(
                 pending.path, release.name, release.commit, pending.origin, pending.deploy,
                 pending.by, time.time(),
@@ -175,6 +176,15 @@ class Switching:
         with self.site.activating(patience_s):
             lease.require(self.site, order)  # the wait may have outlasted it
             yield
+
+    def _require_healthy(self, order: Held, name: str) -> None:
+        """Return when the service is healthy; a busy machine may not say so at the first asking."""
+        deadline = time.monotonic() + _HEALTH_PATIENCE_S
+        while fault := self.service.fault(name):
+            lease.require(self.site, order)
+            if time.monotonic() >= deadline:
+                raise RefusedError("unhealthy", fault)
+            time.sleep(_POLL_S)
 
     def _set_agent(self, path: str) -> None:
         self.service.shell.run(argv.keep(self.site.agent, path), timeout_s=60.0)
