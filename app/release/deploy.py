@@ -232,8 +232,7 @@ def _take_back(fleet: Fleet, change: Change, reason: str) -> None:
         if member.lost:
             fleet.progress.say("back", f"{member.lost}; it is left alone", member.name)
     touched = [one for one in fleet.held() if one.switched]
-    left = [one for one in fleet.held() if not one.switched and one.unfinished
-            and one.found == change.path and one.origin]  # fmt: skip
+    left = [one for one in _half_way(fleet, change) if not one.lost and not one.switched]
 
     def back(member: Member) -> None:
         order = m.Back(member.fence, fleet.deploy, change.by, reason)
@@ -248,11 +247,23 @@ def _take_back(fleet: Fleet, change: Change, reason: str) -> None:
             fleet.progress.say("back", str(error))
 
 
+def _half_way(fleet: Fleet, change: Change) -> list[Member]:
+    """The hosts that an unfinished run had brought to this release, while others never got it.
+
+    Where one host knows that the run was complete, every host had it: then it stays.
+    """
+    there = [one for one in fleet.members if one.found == change.path]
+    if any(not one.unfinished for one in there):
+        return []
+    return [one for one in there if one.origin]
+
+
 def _undo_unfinished(fleet: Fleet, change: Change, member: Member) -> None:
     order = m.Switch(
         member.fence, fleet.deploy, member.origin, float(fleet.environment.window_s), change.by,
         "an earlier run that reached only some hosts is taken back", rollback=True,
     )  # fmt: skip
+    member.undone = True
     timeout_s = 2 * fleet.environment.start_timeout_s + _MARGIN_S
     member.remote.ask("switch", order, m.Switched, timeout_s)
     _probe_until_well(fleet, member.origin, member)
@@ -276,13 +287,12 @@ def _persist(attempt: Callable[[], object]) -> None:
 
 
 def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
-    was_switched = any(member.switched for member in fleet.members)
+    was_switched = any(member.switched or member.undone for member in fleet.members)
+    half_way = _half_way(fleet, change)
 
     def truth(member: Member) -> tuple[str, bool]:
-        wanted = change.path if not fault else member.found
-        if fault and member.unfinished and member.found == change.path and member.origin:
-            wanted = member.origin
-        return _truth(fleet, member, wanted)
+        before = member.origin if member in half_way else member.found
+        return _truth(fleet, member, before if fault else change.path)
 
     found = gather(fleet.members, truth)
     return Outcome(

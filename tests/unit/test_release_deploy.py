@@ -230,3 +230,53 @@ def test_a_host_that_is_too_busy_to_say_how_it_is_is_asked_again_before_it_refus
     outcome = fleet.deploy(fleet.new)
     assert outcome.fault == ""
     assert fleet.at() == [fleet.new] * 3
+
+
+def refusing(order: str) -> Callable[[str, str], None]:
+    """Have every host refuse an order."""
+
+    def told(_host: str, asked: str) -> None:
+        if asked == order:
+            raise RefusedError("unfit", "it is meant to fail")
+
+    return told
+
+
+def test_a_run_that_fails_leaves_a_release_that_every_host_had_been_confirmed_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    three = fleet.host("three")
+    fleet.when = lambda host, order: (
+        three.cut.add("link") if (host, order) == ("three", "finish") else None
+    )
+    assert "run the same again" in fleet.deploy(fleet.new, "first").hosts["three"]
+    three.cut.clear()
+    with three.site.recording():
+        three.site.write("lease", lease.Lease(3))  # it has run out
+    fleet.when = refusing("check")
+    outcome = fleet.deploy(fleet.new, "second")
+    assert outcome.fault
+    assert fleet.at() == [fleet.new] * 3
+    assert outcome.all_as_wanted
+    assert last_line(outcome, capsys) == "No host was switched; each runs what it ran before."
+    fleet.when = lambda _host, _order: None
+    assert fleet.deploy(fleet.new, "third").all_as_wanted
+    assert all(host.site.confirmed()[-1].complete for host in fleet.hosts)
+
+
+def test_a_run_that_fails_takes_back_what_an_earlier_one_brought_to_some_hosts_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    before = fleet.release("b")
+    assert fleet.deploy(before, "zeroth").all_as_wanted
+    one = fleet.host("one")
+    switching, fence = one.agent.switching, one.agent.begin(Begin("died", "bob@desk", 60.0)).fence
+    switching.switch(Switch(fence, "died", fleet.new, 60.0, "bob@desk", ""))
+    switching.confirm(Held(fence, "died"))
+    lease.release(one.site, Held(fence, "died"))
+    fleet.when = refusing("check")
+    outcome = fleet.deploy(fleet.new)
+    assert fleet.at() == [before] * 3
+    assert last_line(outcome, capsys) == "Every host is back on the release that it ran before."
