@@ -121,14 +121,11 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
         refused = Outcome(str(error), was_switched=False, hosts={}, all_as_wanted=True)
         _tell(operator, change, progress, "failed", commits, refused)
         raise
-    event = "succeeded" if not outcome.fault else "failed"
-    if outcome.fault and outcome.was_switched and not outcome.lost:
-        event = "rolled-back"
-    _tell(operator, change, progress, event, commits, outcome)
+    _tell(operator, change, progress, outcome.event, commits, outcome)
     display.outcome(
         outcome, change, operator.environment.name, time.monotonic() - begun, as_json=as_json
     )
-    if outcome.fault or not outcome.all_as_wanted:
+    if outcome.event != "succeeded":
         sys.exit(1)
 
 
@@ -139,7 +136,7 @@ def _tell(
     caller: Caller = click.get_current_context().obj
     news = News(
         event, operator.environment.name, change.path, change.by, change.deploy,
-        (outcome.fault if outcome else "") or change.reason, commits,
+        (outcome.reason if outcome else "") or change.reason, commits,
         outcome.hosts if outcome else {},
     )  # fmt: skip
     done = announcing.announce(operator.environment.notify, news, caller.sources.environ)

@@ -86,6 +86,24 @@ class Outcome:
     all_as_wanted: bool
     lost: tuple[str, ...] = ()
 
+    @property
+    def event(self) -> str:
+        """What notifications call it: only what is true of every host is more than `failed`."""
+        if not self.all_as_wanted:
+            return "failed"
+        if not self.fault:
+            return "succeeded"
+        return "rolled-back" if self.was_switched else "failed"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not `succeeded`; empty: it is."""
+        if self.all_as_wanted:
+            return self.fault
+        if self.fault:
+            return f"{self.fault}; NOT every host is known to be back"
+        return "it was confirmed, but not every host is known to be well"
+
 
 def carry_out(
     change: Change, environment: Environment, remotes: Sequence[Remote], progress: Progress

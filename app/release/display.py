@@ -68,8 +68,9 @@ def outcome(
 ) -> None:
     """How a run went, and what every host runs now."""
     if as_json:
-        said = {"outcome": "failed" if found.fault else "succeeded", "deploy": change.deploy,
-                "reason": found.fault, "hosts": found.hosts, "seconds": round(seconds, 3),
+        word = "succeeded" if found.event == "succeeded" else "failed"
+        said = {"outcome": word, "deploy": change.deploy, "reason": found.reason,
+                "hosts": found.hosts, "seconds": round(seconds, 3),
                 "all_as_wanted": found.all_as_wanted, "lost": found.lost}  # fmt: skip
         sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
         return
@@ -131,6 +132,9 @@ def _notes(name: str, one: m.HostStatus) -> list[str]:
     if one.pending:
         notes.append(f"{name}: trying {one.pending.path}; goes back to "
                      f"{one.pending.origin or 'nothing'} unless confirmed")  # fmt: skip
+    if one.went_back:
+        notes.append(f"{name}: went back from {one.went_back.path}, "
+                     f"{_ago(one.went_back.timestamp)} ago: {one.went_back.reason}")  # fmt: skip
     if one.holder:
         notes.append(f"{name}: {one.holder} is deploying")
     if one.lock:

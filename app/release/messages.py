@@ -6,6 +6,7 @@ and what one lacks has its default.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -268,41 +269,6 @@ class Begun(msgspec.Struct):
     origin: str = ""
 
 
-class HostStatus(msgspec.Struct):
-    """All that is known of a host.
-
-    Attributes:
-        path: of the release that it is set to.
-        release: name of what the workers say that they run.
-        fault: why it is not healthy; empty: it is.
-        since: wall clock since when the release is confirmed; 0: it is not.
-        confirmed: releases that were confirmed, newest last.
-        kept: paths that are kept here, and so may be rolled back to.
-        maintenance: whether the service is closed.
-        holder: who deploys now; empty: nobody.
-    """
-
-    environment: str
-    path: str
-    release: str
-    commit: str
-    fault: str
-    since: float
-    confirmed: list[Confirmed]
-    kept: list[str]
-    free_bytes: int
-    pending: Pending | None = None
-    lock: Lock | None = None
-    maintenance: bool = False
-    holder: str = ""
-
-
-class AuditWanted(msgspec.Struct):
-    """Ask for the last entries of the audit log."""
-
-    entries: int
-
-
 class AuditEntry(msgspec.Struct):
     """One line of a host's audit log.
 
@@ -321,6 +287,48 @@ class AuditEntry(msgspec.Struct):
     reason: str = ""
     result: str = ""
     chain: str = ""
+
+    @property
+    def timestamp(self) -> float:
+        """`at` in seconds since the epoch."""
+        return datetime.fromisoformat(self.at).timestamp()
+
+
+class HostStatus(msgspec.Struct):
+    """All that is known of a host.
+
+    Attributes:
+        path: of the release that it is set to.
+        release: name of what the workers say that they run.
+        fault: why it is not healthy; empty: it is.
+        since: wall clock since when the release is confirmed; 0: it is not.
+        confirmed: releases that were confirmed, newest last.
+        kept: paths that are kept here, and so may be rolled back to.
+        maintenance: whether the service is closed.
+        holder: who deploys now; empty: nobody.
+        went_back: how the last release was taken back that was tried since the last confirmation.
+    """
+
+    environment: str
+    path: str
+    release: str
+    commit: str
+    fault: str
+    since: float
+    confirmed: list[Confirmed]
+    kept: list[str]
+    free_bytes: int
+    pending: Pending | None = None
+    lock: Lock | None = None
+    maintenance: bool = False
+    holder: str = ""
+    went_back: AuditEntry | None = None
+
+
+class AuditWanted(msgspec.Struct):
+    """Ask for the last entries of the audit log."""
+
+    entries: int
 
 
 class Audited(msgspec.Struct):

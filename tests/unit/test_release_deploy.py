@@ -12,7 +12,7 @@ from app.errors import RefusedError
 from app.release import commands, display
 from app.release.deploy import Change
 from app.release.host import lease
-from app.release.messages import Back, Begin, Held, Switch
+from app.release.messages import Back, Begin, Held, Lease, Nothing, Switch
 from tests.release_near import Near, NearFleet
 
 if TYPE_CHECKING:
@@ -135,6 +135,9 @@ def test_a_run_that_cannot_say_that_it_is_complete_is_no_success(
     outcome = fleet.deploy(fleet.new)
     assert outcome.fault == ""
     assert not outcome.all_as_wanted
+    assert (outcome.event, outcome.reason) == (
+        "failed", "it was confirmed, but not every host is known to be well"
+    )  # fmt: skip
     assert "does not know that every host has it: run the same again" in outcome.hosts["three"]
     assert "ended, but not every host is well" in last_line(outcome, capsys)
     assert fleet.at() == [fleet.new] * 3
@@ -145,7 +148,7 @@ def test_a_run_that_goes_well_is_complete_on_every_host(
 ) -> None:
     fleet = NearFleet(tmp_path)
     outcome = fleet.deploy(fleet.new)
-    assert outcome.all_as_wanted
+    assert (outcome.all_as_wanted, outcome.event, outcome.reason) == (True, "succeeded", "")
     assert outcome.lost == ()
     assert last_line(outcome, capsys).startswith("The deployment to staging succeeded")
     for host in fleet.hosts:
@@ -162,6 +165,8 @@ def test_a_host_that_cannot_be_reached_is_not_asked_in_vain_to_end(tmp_path: Pat
     )
     outcome = fleet.deploy(fleet.new)
     assert "it goes back by itself within 60 s" in outcome.hosts["two"]
+    assert outcome.event == "failed", "of one host it is not known that it is back"
+    assert outcome.reason.endswith("NOT every host is known to be back")
     assert two.orders[-1] == "status"
     assert (fleet.at()[0], fleet.at()[2]) == (fleet.old, fleet.old)
 
@@ -211,7 +216,7 @@ def test_an_interrupted_run_takes_every_host_back_and_says_so(
 
     fleet.when = interrupt
     outcome = fleet.deploy(fleet.new)
-    assert outcome.fault == "interrupted"
+    assert (outcome.fault, outcome.event) == ("interrupted", "rolled-back")
     assert fleet.at() == [fleet.old] * 3
     line = last_line(outcome, capsys)
     assert line == "Every host is back on the release that it ran before."
@@ -253,12 +258,12 @@ def test_a_run_that_fails_leaves_a_release_that_every_host_had_been_confirmed_wi
     assert "run the same again" in fleet.deploy(fleet.new, "first").hosts["three"]
     three.cut.clear()
     with three.site.recording():
-        three.site.write("lease", lease.Lease(3))  # it has run out
+        three.site.write("lease", Lease(3))  # it has run out
     fleet.when = refusing("check")
     outcome = fleet.deploy(fleet.new, "second")
     assert outcome.fault
     assert fleet.at() == [fleet.new] * 3
-    assert outcome.all_as_wanted
+    assert (outcome.all_as_wanted, outcome.event) == (True, "failed")
     assert last_line(outcome, capsys) == "No host was switched; each runs what it ran before."
     fleet.when = lambda _host, _order: None
     assert fleet.deploy(fleet.new, "third").all_as_wanted
@@ -280,3 +285,20 @@ def test_a_run_that_fails_takes_back_what_an_earlier_one_brought_to_some_hosts_a
     outcome = fleet.deploy(fleet.new)
     assert fleet.at() == [before] * 3
     assert last_line(outcome, capsys) == "Every host is back on the release that it ran before."
+
+
+def test_a_host_that_went_back_by_itself_says_so_until_the_next_confirmation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    one = fleet.host("one")
+    fence = one.agent.begin(Begin("died", "bob@desk", 60.0)).fence
+    one.agent.switching.switch(Switch(fence, "died", fleet.new, 60.0, "bob@desk", ""))
+    is_anothers(one)
+    lease.release(one.site, Held(fence + 1, "theirs"))
+    display.status("staging", {"one": one.agent.status(Nothing())}, as_json=False)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith(f"one: went back from {fleet.new}, ")
+    assert said.endswith(" ago: nobody confirmed it in time")
+    assert fleet.deploy(fleet.new).all_as_wanted
+    assert one.agent.status(Nothing()).went_back is None

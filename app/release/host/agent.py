@@ -163,6 +163,7 @@ class Agent:
             lock=site.lock(),
             maintenance=site.maintenance.exists(),
             holder=held.by if sites.left_s(held.boot, held.deadline_s) > 0 else "",
+            went_back=audit.went_back(site),
         )
 
     def audit(self, order: m.AuditWanted) -> m.Audited:

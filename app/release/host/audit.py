@@ -75,6 +75,12 @@ def newest(site: Site) -> Iterator[AuditEntry]:
     yield from _newest(site.record / _FILE)
 
 
+def went_back(site: Site) -> AuditEntry | None:
+    """How the last release was taken back, where none was tried or confirmed since."""
+    last = next((one for one in newest(site) if one.action in {"switch", "confirm", "back"}), None)
+    return last if last is not None and last.result == WENT_BACK else None
+
+
 def _last_chain(path: Path) -> str:
     return next((entry.chain for entry in _newest(path)), "")
 

@@ -63,7 +63,7 @@ def _left_out(site: Site, closed: float | None) -> list[tuple[float, float]]:
     opened = None if closed is None else math.inf
     went_back: dict[str, float] = {}
     for entry in audit.newest(site):
-        at = _seconds(entry.at)
+        at = entry.timestamp
         if entry.action == "back" and entry.result == audit.WENT_BACK:
             went_back[entry.deploy] = at
         elif entry.action == "switch" and entry.deploy in went_back:
