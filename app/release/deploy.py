@@ -235,10 +235,15 @@ def _confirm(fleet: Fleet) -> None:
     """Make it final on every host: each looks at its health once more, over a new connection."""
     fleet.require_all()
     fleet.each(
-        [member for member in fleet.members if member.switched],
-        "confirm",
-        lambda one: one.remote.ask("confirm", m.Held(one.fence, fleet.deploy), m.Nothing),
-    )
+        [member for member in fleet.members if member.switched], "confirm",
+        lambda one: _confirm_one(fleet, one),
+    )  # fmt: skip
+
+
+def _confirm_one(fleet: Fleet, member: Member) -> None:
+    # From here on the host may stay there for good, whatever becomes of the answer.
+    member.confirming = True
+    member.remote.ask("confirm", m.Held(member.fence, fleet.deploy), m.Nothing)
 
 
 # ---- the way back
@@ -310,7 +315,8 @@ def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
 
     def truth(member: Member) -> tuple[str, bool]:
         before = member.origin if member in half_way else member.found
-        return _truth(fleet, member, before if fault else change.path)
+        wanted = before if fault else change.path
+        return _truth(fleet, member, wanted, _expected(fleet, change, member, fault))
 
     found = gather(fleet.members, truth)
     return Outcome(
@@ -354,16 +360,26 @@ def _collect(fleet: Fleet) -> None:
         fleet.progress.say("collect", str(error))
 
 
-def _truth(fleet: Fleet, member: Member, wanted: str) -> tuple[str, bool]:
+def _expected(fleet: Fleet, change: Change, member: Member, fault: str) -> str:
+    """What becomes of a host that does not say what it runs."""
+    if member.confirming and not fault:
+        return f"it was confirmed with {change.path}"
+    if member.confirming:
+        return f"it may be confirmed with {change.path}, and then stays there: run the same again"
+    if member.switched:
+        return f"it goes back by itself within {fleet.environment.window_s} s"
+    if member.undone:
+        return "what an earlier run had left there was being taken back"
+    return "it was not switched"
+
+
+def _truth(fleet: Fleet, member: Member, wanted: str, expected: str) -> tuple[str, bool]:
     """What a host runs now, and whether that is what it should."""
-    window_s = fleet.environment.window_s
     try:
         status = member.remote.ask("status", m.Nothing(), m.HostStatus)
     except AppError as error:
         member.is_silent = isinstance(error, UnreachableError)
-        if member.switched:
-            return f"unknown ({error}); it goes back by itself within {window_s} s", False
-        return f"unknown ({error}); it was not switched", False
+        return f"unknown ({error}); {expected}", False
     at = status.path or "nothing"
     if status.pending is not None and status.pending.deploy != fleet.deploy:
         return f"{at}, which {status.pending.by} is deploying ({status.pending.deploy})", False

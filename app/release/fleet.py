@@ -45,6 +45,7 @@ class Member:
         unfinished: whether an earlier run brought that one here and not to every host.
         origin: what ran before that unfinished one.
         switched: whether this run has begun to switch it.
+        confirming: whether it was asked to make that final, and so may have.
         undone: whether this run has begun to take back what an unfinished one had left there.
         lost: what it said of the end of this run's lease; empty: the lease holds, for all we know.
         is_silent: whether it could not be reached when it was asked last.
@@ -56,6 +57,7 @@ class Member:
     unfinished: bool = False
     origin: str = ""
     switched: bool = False
+    confirming: bool = False
     undone: bool = False
     lost: str = ""
     is_silent: bool = False

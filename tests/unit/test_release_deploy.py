@@ -159,9 +159,10 @@ def test_a_run_that_goes_well_is_complete_on_every_host(
 
 def test_a_host_that_cannot_be_reached_is_not_asked_in_vain_to_end(tmp_path: Path) -> None:
     fleet = NearFleet(tmp_path)
-    two = fleet.hosts[1]
+    two = fleet.host("two")
+    fleet.breaks("three", fleet.new)
     fleet.when = lambda host, order: (
-        two.cut.add("link") if (host, order) == ("two", "confirm") else None
+        two.cut.add("link") if (host, order) == ("two", "back") else None
     )
     outcome = fleet.deploy(fleet.new)
     assert "it goes back by itself within 60 s" in outcome.hosts["two"]
@@ -169,6 +170,36 @@ def test_a_host_that_cannot_be_reached_is_not_asked_in_vain_to_end(tmp_path: Pat
     assert outcome.reason.endswith("NOT every host is known to be back")
     assert two.orders[-1] == "status"
     assert (fleet.at()[0], fleet.at()[2]) == (fleet.old, fleet.old)
+
+
+def test_of_a_host_whose_answer_to_the_confirmation_is_lost_nothing_is_promised(
+    tmp_path: Path,
+) -> None:
+    fleet = NearFleet(tmp_path)
+    two = fleet.host("two")
+
+    def refused_on_three(host: str, order: str) -> None:
+        if (host, order) == ("two", "back"):
+            two.cut.add("link")
+        if (host, order) == ("three", "confirm"):
+            raise RefusedError("unhealthy", "it is meant to fail")
+
+    fleet.when = refused_on_three
+    outcome = fleet.deploy(fleet.new)
+    assert fleet.at() == [fleet.old, fleet.new, fleet.old]
+    assert "it may be confirmed with" in outcome.hosts["two"]
+    assert outcome.hosts["two"].endswith("run the same again")
+
+
+def test_of_a_host_that_was_confirmed_no_way_back_is_told(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    two = fleet.host("two")
+    fleet.when = lambda host, order: (
+        two.cut.add("link") if (host, order) == ("two", "finish") else None
+    )
+    outcome = fleet.deploy(fleet.new)
+    assert f"it was confirmed with {fleet.new}" in outcome.hosts["two"]
+    assert outcome.event == "failed"
 
 
 @pytest.mark.parametrize("order", ["switch", "confirm", "back"])
