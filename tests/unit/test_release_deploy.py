@@ -333,3 +333,37 @@ def test_a_host_that_went_back_by_itself_says_so_until_the_next_confirmation(
     assert said.endswith(" ago: nobody confirmed it in time")
     assert fleet.deploy(fleet.new).all_as_wanted
     assert one.agent.status(Nothing()).went_back is None
+
+
+def test_a_switch_never_stays_open_for_longer_than_its_lease(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    one = fleet.host("one")
+    fence = one.agent.begin(Begin("died", "bob@desk", 5.0)).fence
+    one.agent.switching.switch(Switch(fence, "died", fleet.new, 600.0, "bob@desk", ""))
+    pending, held = one.site.pending(), one.site.lease()
+    assert pending is not None
+    assert pending.deadline_s == held.deadline_s
+
+
+def test_a_switch_that_a_dead_run_left_open_is_taken_back_and_made_anew(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    one = fleet.host("one")
+    fence = one.agent.begin(Begin("died", "bob@desk", 60.0)).fence
+    one.agent.switching.switch(Switch(fence, "died", fleet.new, 600.0, "bob@desk", ""))
+    lease.release(one.site, Held(fence, "died"))
+    assert fleet.deploy(fleet.new).all_as_wanted
+    for host in fleet.hosts:
+        assert host.site.pending() is None
+        assert [entry.deploy for entry in host.site.confirmed()] == ["mine"]
+
+
+def test_a_host_that_cannot_go_back_yet_gives_its_lease_to_nobody(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    one = fleet.host("one")
+    fence = one.agent.begin(Begin("died", "bob@desk", 60.0)).fence
+    one.agent.switching.switch(Switch(fence, "died", fleet.new, 600.0, "bob@desk", ""))
+    lease.release(one.site, Held(fence, "died"))
+    fleet.breaks("one", fleet.old)
+    with pytest.raises(RefusedError, match="the host goes on trying"):
+        fleet.deploy(fleet.new)
+    assert one.site.lease().deploy == ""

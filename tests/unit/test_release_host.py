@@ -82,6 +82,10 @@ def test_extending_a_lease_moves_the_deadline_of_its_own_switch_only(site: Site)
     pending = site.pending()
     assert pending is not None
     assert 50 < sites.left_s(pending.boot, pending.deadline_s) <= 60
+    failed = msgspec.structs.replace(pending, deadline_s=0.0, attempts=1)
+    site.write("switch", failed)
+    lease.extend(site, Extend(held.fence, "mine", 60.0))
+    assert site.pending() == failed, "a way back that goes on is not put off"
 
 
 def test_a_lock_keeps_everybody_out_and_says_why(site: Site) -> None:

@@ -82,9 +82,13 @@ class Agent:
 
     def begin(self, order: m.Begin) -> m.Begun:
         """Give the lease, once what an earlier deployer left open is taken back."""
-        lease.refuse_when_locked(self.site)
-        self.switching.settle_overdue()
         held = lease.take(self.site, order)
+        try:
+            if self.switching.settle_left_open(order.deploy):
+                held = lease.take(self.site, order)  # going back may have outlasted it
+        except (AppError, OSError):
+            lease.release(self.site, m.Held(held.fence, order.deploy))
+            raise
         self._note("begin", order.by, order.deploy)
         confirmed = self.site.confirmed()
         last = confirmed[-1] if confirmed else None

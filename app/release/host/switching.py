@@ -158,6 +158,24 @@ class Switching:
                 self._settle(pending, "nobody confirmed it in time")
         return True
 
+    def settle_left_open(self, deploy: str) -> bool:
+        """Go back where another run left its switch open; whether there was anything to do.
+
+        Only for who has just been given the lease: then that other run is over.
+
+        Raises:
+            RefusedError: the host is just going back.
+            ReleaseError: it cannot yet.
+        """
+        if self.site.pending() is None:
+            return False
+        with self.site.activating(_PATIENCE_S):
+            pending = self.site.pending()
+            if pending is None or pending.deploy == deploy:
+                return False
+            self._settle(pending, "nobody confirmed it in time")
+        return True
+
     def keep(self, path: str) -> None:
         """Have a release outlast every collection of garbage."""
         link = self.site.releases / path.rpartition("/")[2]
@@ -200,11 +218,13 @@ class Switching:
     def _write_down(self, order: Switch) -> Pending:
         pending = Pending(
             order.deploy, order.fence, self.site.current(), order.path, sites.boot(),
-            sites.in_s(order.window_s), time.time(), order.by, order.reason,
+            0.0, time.time(), order.by, order.reason,
         )  # fmt: skip
         self._audit("switch", pending, "begun", required=True)
         with self.site.recording():
             lease.require(self.site, order)
+            # The lease must not end before: whoever has it next would find this still open.
+            pending.deadline_s = lease.prolong(self.site, order.window_s)
             self.site.write("switch", pending)
         return pending
 
