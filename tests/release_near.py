@@ -69,10 +69,12 @@ class NearService(Service):
     """A service that runs what the profile names, unless that is in `broken`.
 
     Attributes:
+        mute: releases that cannot be the agent.
         said: faults that it says of itself first, one after the other.
     """
 
     broken: set[str] = field(default_factory=set)
+    mute: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
 
     def status(self) -> ServiceStatus:
@@ -89,6 +91,10 @@ class NearService(Service):
 
     def check(self, path: str) -> None:
         pass
+
+    def check_agent(self, path: str) -> None:
+        if path in self.mute:
+            raise RefusedError("unfit", "as this host's agent it gives no answer")
 
     def activate(self, path: str) -> None:
         self.set_profile(path)

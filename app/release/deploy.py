@@ -144,7 +144,7 @@ def _prepare(fleet: Fleet, change: Change) -> None:
             fleet.members, "check",
             lambda one: one.remote.ask(
                 "check", m.Check(one.fence, fleet.deploy, change.path, signed), m.Nothing,
-                fleet.environment.start_timeout_s + _MARGIN_S,
+                2 * fleet.environment.start_timeout_s + _MARGIN_S,
             ),
         )  # fmt: skip
     fleet.require_all()

@@ -60,7 +60,7 @@ class Remote:
             RefusedError: the host says no.
             UnreachableError: it cannot be reached, or gives no answer in time.
         """
-        command = argv.ssh(self.config, self.name, ("windlass", "host", order))
+        command = argv.ssh(self.config, self.name, argv.order(order))
         given = msgspec.json.encode(message).decode()
         try:
             done = self.shell.attempt(command, timeout_s=timeout_s, given=given)
@@ -90,7 +90,7 @@ class Remote:
         def extend(order: m.Extend, timeout_s: float) -> None:
             try:
                 if not kept:
-                    words = argv.ssh(self.config, self.name, ("windlass", "host", "hold"))
+                    words = argv.ssh(self.config, self.name, argv.order("hold"))
                     kept.append(Conversation(words, self.shell.environ))
                 said = kept[0].ask(msgspec.json.encode(order), timeout_s)
                 reply = msgspec.json.decode(said, type=m.Reply[m.Nothing])

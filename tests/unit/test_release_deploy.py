@@ -367,3 +367,12 @@ def test_a_host_that_cannot_go_back_yet_gives_its_lease_to_nobody(tmp_path: Path
     with pytest.raises(RefusedError, match="the host goes on trying"):
         fleet.deploy(fleet.new)
     assert one.site.lease().deploy == ""
+
+
+def test_a_release_that_could_take_no_order_is_never_switched_to(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path)
+    fleet.host("two").service.mute.add(fleet.new)
+    outcome = fleet.deploy(fleet.new)
+    assert "two: as this host's agent it gives no answer" in outcome.fault
+    assert not outcome.was_switched
+    assert fleet.at() == [fleet.old] * 3

@@ -66,6 +66,7 @@ class Switching:
         self.permission.require(order.path, order.release)
         self.keep(order.path)
         self.service.check(order.path)
+        self.service.check_agent(order.path)
         return Nothing()
 
     def switch(self, order: Switch) -> Switched:
