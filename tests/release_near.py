@@ -186,6 +186,8 @@ class NearFleet:
             batch=3, window_s=window_s, bake=Bake(seconds=bake_s),
         )  # fmt: skip
         self.events: list[Event] = []
+        self.show: Callable[[Event], None] = self.events.append
+        self.go_on_undisturbed: Callable[[], None] = lambda: None
         self.when: Callable[[str, str], None] = lambda _host, _order: None
 
     def release(self, letter: str) -> str:
@@ -198,7 +200,9 @@ class NearFleet:
     def deploy(self, path: str, deploy: str = "mine") -> Outcome:
         """Carry a deployment out, here and now."""
         change = Change(deploy, path, "alice@desk", "because", Signed("", ""))
-        return carry_out(change, self.environment, self.hosts, Progress(self.events.append))
+        return carry_out(
+            change, self.environment, self.hosts, Progress(self.show), self.go_on_undisturbed
+        )
 
     def host(self, name: str) -> Near:
         """The host of a name."""

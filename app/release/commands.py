@@ -6,7 +6,6 @@ deploy.toml. What was asked for and would be the wrong thing is refused before a
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.errors import AppError, ReleaseError
-from app.release import announcing, deploy, display, preview, upkeep
+from app.release import announcing, deploy, display, interrupts, preview, upkeep
 from app.release import messages as m
 from app.release.announcing import News
 from app.release.caller import CONFIG, DRY_RUN, JSON, RELEASE, Caller, operating_as_called
@@ -114,9 +113,11 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
     commits = _commits(operator, change)
     _tell(operator, change, progress, "started", commits)
     begun = time.monotonic()
-    _take_back_when_told_to_end()
+    interrupts.raise_at_the_first()
     try:
-        outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
+        outcome = deploy.carry_out(
+            change, operator.environment, operator.remotes, progress, interrupts.ignore_from_now_on
+        )
     except AppError as error:
         refused = Outcome(str(error), was_switched=False, hosts={}, all_as_wanted=True)
         _tell(operator, change, progress, "failed", commits, refused)
@@ -142,23 +143,6 @@ def _tell(
     done = announcing.announce(operator.environment.notify, news, caller.sources.environ)
     for fault in done.faults:
         progress.say("notify", fault)
-
-
-def _take_back_when_told_to_end() -> None:
-    """Have the first Ctrl-C, SIGTERM or SIGHUP take hosts back, and further ones not spoil that."""
-    heard = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
-    ]
-
-    def interrupt(_number: int, _frame: object) -> None:
-        for number in heard:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in heard:
-        signal.signal(number, interrupt)
 
 
 def _commits(operator: Operator, change: Change) -> list[str]:

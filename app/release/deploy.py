@@ -106,9 +106,18 @@ class Outcome:
 
 
 def carry_out(
-    change: Change, environment: Environment, remotes: Sequence[Remote], progress: Progress
-) -> Outcome:
+    change: Change, environment: Environment, remotes: Sequence[Remote], progress: Progress,
+    go_on_undisturbed: Callable[[], None],
+) -> Outcome:  # fmt: skip
     """Bring a release to every host, or every host back to where it was.
+
+    Args:
+        change: what is to be done.
+        environment: where.
+        remotes: its hosts, in order.
+        progress: is told of every step.
+        go_on_undisturbed: called when from then on no signal may interrupt: what was decided by
+            then is carried to its end on every host.
 
     Raises:
         RefusedError: the lease cannot be had; nothing was touched.
@@ -121,13 +130,12 @@ def carry_out(
                 _switch(fleet, change, batch)
             _bake(fleet)
             _confirm(fleet)
-        except (AppError, KeyboardInterrupt) as error:
-            fault = str(error) or "interrupted"
-            if isinstance(error, KeyboardInterrupt):
-                progress.say("back", "told to end: every host goes back to where it was found")
-            _take_back(fleet, change, fault)
-            outcome = _outcome(fleet, change, fault)
-            fleets.end(fleet, f"failed: {fault}")
+            go_on_undisturbed()
+        except BaseException as error:
+            go_on_undisturbed()
+            outcome = _failed(fleet, change, error)
+            if not isinstance(error, (AppError, KeyboardInterrupt)):
+                raise
             return outcome
         return _completed(fleet, change)
 
@@ -307,6 +315,18 @@ def _persist(attempt: Callable[[], object]) -> None:
 
 
 # ---- the truth
+
+
+def _failed(fleet: Fleet, change: Change, error: BaseException) -> Outcome:
+    """Take back what was done; the outcome with that."""
+    fault = str(error) or type(error).__name__
+    if isinstance(error, KeyboardInterrupt):
+        fault = "interrupted"
+        fleet.progress.say("back", "told to end: every host goes back to where it was found")
+    _take_back(fleet, change, fault)
+    outcome = _outcome(fleet, change, fault)
+    fleets.end(fleet, f"failed: {fault}")
+    return outcome
 
 
 def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:

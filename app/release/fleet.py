@@ -11,7 +11,7 @@ ends.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -32,6 +32,7 @@ FENCE = "fence"
 """The code of a refusal because the lease is over."""
 _BEATS_A_WINDOW = 4
 _MOST_AT_ONCE = 16
+_END_AGAIN_S = 0.1
 
 
 @dataclass(slots=True)
@@ -66,6 +67,10 @@ class Member:
     def name(self) -> str:
         """Of the host."""
         return self.remote.name
+
+    def end_commands(self) -> None:
+        """End the commands that are waited for; an order that the host has goes on there."""
+        self.remote.end_commands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +208,21 @@ def noticing_loss(member: Member) -> Iterator[None]:
 def gather(members: Sequence[_Member], action: Callable[[_Member], _Found]) -> list[_Found]:
     """Do something for each of some hosts at once and wait for all of them.
 
+    When that is interrupted, the commands that it waits for are ended: some take half an hour.
+
     Raises:
         ReleaseError: it failed somewhere; names every host and its reason.
     """
     with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
         futures = [pool.submit(action, member) for member in members]
+        try:
+            wait(futures)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures, _END_AGAIN_S).not_done:
+                for member in members:
+                    member.end_commands()
+            raise
         faults = [
             (member, error)
             for member, future in zip(members, futures, strict=True)

@@ -51,6 +51,10 @@ class Remote:
         """By which people call it."""
         return self.host.name
 
+    def end_commands(self) -> None:
+        """End the commands that are waited for, of other hosts, too; held leases stay held."""
+        self.shell.end_running()
+
     def ask(
         self, order: str, message: msgspec.Struct, answer: type[_Answer], timeout_s: float = 60.0
     ) -> _Answer:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app.errors import RefusedError
-from app.release import commands, display
+from app.release import display
 from app.release.deploy import Change
 from app.release.host import lease
 from app.release.messages import Back, Begin, Held, Lease, Nothing, Switch
@@ -219,21 +218,6 @@ def test_an_order_without_lease_does_not_wait_for_anothers_switch(
     with host.site.activating(0.0), pytest.raises(RefusedError) as caught:
         given[order]()
     assert caught.value.code == "fence"
-
-
-def test_the_first_signal_takes_hosts_back_and_a_second_does_not_spoil_that() -> None:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
-        commands._take_back_when_told_to_end()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-        for number in numbers:
-            signal.raise_signal(number)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def test_an_interrupted_run_takes_every_host_back_and_says_so(
