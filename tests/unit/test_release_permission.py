@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from app.errors import RefusedError
 from app.release import statements
 from app.release.host.agent import Agent
+from app.release.host.permission import LONGEST_S
 from app.release.host.site import Site, SiteConfig
-from app.release.messages import Render, Rendered, Reply, Signed
+from app.release.messages import Confirmed, Render, Rendered, Reply, Signed
 from app.release.shell import Shell
 from app.release.statements import APPROVAL, RELEASE, Approval, ReleaseStatement
 
@@ -61,10 +64,22 @@ class Guarded:
     def signed(self, path: str) -> Signed:
         return statements.sign(self.shell, ReleaseStatement(path), self.folder / "builder", RELEASE)
 
-    def approve(self, path: str, base: str) -> None:
-        approval = Approval("production", path, base, "staging", ["one"], "alice", 1.0)
-        signed = statements.sign(self.shell, approval, self.folder / "alice", APPROVAL)
-        assert self.agent.answer("approve", msgspec.json.encode(signed)).refusal is None
+    def approval(self, path: str, base: str, at: float) -> Signed:
+        approval = Approval("production", path, base, "staging", ["one"], "alice", at)
+        return statements.sign(self.shell, approval, self.folder / "alice", APPROVAL)
+
+    def accept(self, approval: Signed) -> str:
+        """Why the host does not take an approval; empty: it does."""
+        refusal = self.agent.answer("approve", msgspec.json.encode(approval)).refusal
+        return refusal.reason if refusal else ""
+
+    def ran_to(self, path: str, origin: str) -> None:
+        """A run that brought a release to every host, as the host records it."""
+        self.site.profile.unlink()
+        self.site.profile.symlink_to(path)
+        entry = Confirmed(path, "1", "c", origin, "d", "alice@desk", time.time())
+        self.site.write("confirmed", [*self.site.confirmed(), entry])
+        self.agent.switching.complete()
 
     def render(self, path: str) -> Reply[Rendered]:
         order = msgspec.json.encode(Render(path, self.signed(path)))
@@ -87,6 +102,38 @@ def test_no_command_is_run_of_a_release_that_nobody_approved(host: Guarded) -> N
     assert refusal is not None
     assert refusal.code == "unapproved"
     assert host.ran() == []
-    host.approve(host.new, host.old)
+    assert host.accept(host.approval(host.new, host.old, time.time())) == ""
     assert host.render(host.new).refusal is None
     assert host.ran() == ["n", "o"]
+
+
+def test_an_approval_counts_for_one_deployment(host: Guarded) -> None:
+    approval = host.approval(host.new, host.old, time.time())
+    permission, signed = host.agent.switching.permission, host.signed(host.new)
+    assert host.accept(approval) == ""
+    permission.require(host.new, signed)
+    host.ran_to(host.new, host.old)
+    host.ran_to(host.old, host.new)
+    with pytest.raises(RefusedError, match="nobody approved"):
+        permission.require(host.new, signed)
+    assert "was used up by a deployment; to approve it again: windlass" in host.accept(approval)
+    assert host.accept(host.approval(host.new, host.old, time.time())) == ""
+    permission.require(host.new, signed)
+
+
+def test_a_rollback_uses_up_what_a_run_that_nobody_saw_complete_had_left(host: Guarded) -> None:
+    assert host.accept(host.approval(host.new, host.old, time.time())) == ""
+    host.ran_to(host.old, host.new)
+    with pytest.raises(RefusedError, match="nobody approved"):
+        host.agent.switching.permission.require(host.new, host.signed(host.new))
+
+
+def test_an_approval_expires(host: Guarded) -> None:
+    old = host.approval(host.new, host.old, time.time() - LONGEST_S - 1)
+    assert "older than 7 days; to approve it again: windlass approve" in host.accept(old)
+    host.site.approvals.mkdir(exist_ok=True)
+    (host.site.approvals / f"{host.new.rpartition('/')[2]}.json").write_bytes(
+        msgspec.json.encode(old)
+    )
+    with pytest.raises(RefusedError, match="older than 7 days"):
+        host.agent.switching.permission.require(host.new, host.signed(host.new))

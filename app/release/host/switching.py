@@ -127,6 +127,9 @@ class Switching:
             if confirmed and confirmed[-1].path == self.site.current():
                 confirmed[-1].complete = True
                 self.site.write("confirmed", confirmed)
+                # What was left may have come by a run that nobody saw complete.
+                self.permission.use_up(confirmed[-1].path)
+                self.permission.use_up(confirmed[-1].origin)
 
     def back(self, order: Back) -> At:
         """Go back to where this run found the host, confirmed or not.
