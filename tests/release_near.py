@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from app.errors import RefusedError, ReleaseError, UnreachableError
-from app.release.deploy import Change, carry_out
+from app.release.change import Change
+from app.release.deploy import carry_out
 from app.release.host.agent import Agent
 from app.release.host.permission import Permission
 from app.release.host.service import Service, ServiceProcess, ServiceStatus
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from app.release.deploy import Outcome
+    from app.release.change import Outcome
     from app.release.messages import SmokeTest
     from app.release.remote import Extend
 

@@ -17,7 +17,7 @@ from app.release import announcing, deploy, display, interrupts, preview, upkeep
 from app.release import messages as m
 from app.release.announcing import News
 from app.release.caller import CONFIG, DRY_RUN, JSON, RELEASE, Caller, operating_as_called
-from app.release.deploy import Change, Outcome
+from app.release.change import Change, Outcome
 from app.release.progress import Progress
 
 if TYPE_CHECKING:

@@ -19,18 +19,20 @@ back what it still holds and ends.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.errors import AppError, RefusedError, ReleaseError, UnreachableError
 from app.release import fleet as fleets
 from app.release import judge
 from app.release import messages as m
+from app.release.change import Outcome
 from app.release.fleet import Fleet, Member, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from app.release.change import Change
     from app.release.inventory import Environment
     from app.release.progress import Progress
     from app.release.remote import Remote
@@ -43,66 +45,6 @@ _POLL_S = 0.5
 _BAKE_POLL_S = 2.0
 _BACK_ATTEMPTS = 3
 COMPLETE = "complete"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be done.
-
-    Attributes:
-        deploy: id of the run.
-        path: store path of the release.
-        by: who wants it.
-        reason: why.
-        release: the builder's signature of the path; None for a rollback.
-        is_rollback: whether to return to a release that was confirmed on the hosts before.
-        sizes: bytes of each store path that the release needs; of a rollback none.
-    """
-
-    deploy: str
-    path: str
-    by: str
-    reason: str
-    release: m.Signed | None
-    is_rollback: bool = False
-    sizes: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How it went.
-
-    Attributes:
-        fault: why the change was taken back or never made; empty: every host runs it.
-        was_switched: whether any host was.
-        hosts: what each host is set to now, for people; see `_truth`.
-        all_as_wanted: whether every host is where this outcome says that it should be.
-        lost: the hosts whose lease this run lost.
-    """
-
-    fault: str
-    was_switched: bool
-    hosts: dict[str, str]
-    all_as_wanted: bool
-    lost: tuple[str, ...] = ()
-
-    @property
-    def event(self) -> str:
-        """What notifications call it: only what is true of every host is more than `failed`."""
-        if not self.all_as_wanted:
-            return "failed"
-        if not self.fault:
-            return "succeeded"
-        return "rolled-back" if self.was_switched else "failed"
-
-    @property
-    def reason(self) -> str:
-        """Why it is not `succeeded`; empty: it is."""
-        if self.all_as_wanted:
-            return self.fault
-        if self.fault:
-            return f"{self.fault}; NOT every host is known to be back"
-        return "it was confirmed, but not every host is known to be well"
 
 
 def carry_out(

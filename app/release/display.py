@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from app.release.announcing import News, Told
-    from app.release.deploy import Change, Outcome
+    from app.release.change import Change, Outcome
     from app.release.preview import Preview
     from app.release.progress import Event
     from app.release.remote import Remote

@@ -9,7 +9,7 @@ import pytest
 
 from app.errors import RefusedError
 from app.release import display
-from app.release.deploy import Change
+from app.release.change import Change
 from app.release.host import lease
 from app.release.messages import Back, Begin, Held, Lease, Nothing, Switch
 from tests.release_near import Near, NearFleet
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from app.release.deploy import Outcome
+    from app.release.change import Outcome
 
 CHANGES = {"switch", "confirm", "back", "end"}
 
