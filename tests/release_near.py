@@ -201,8 +201,10 @@ class NearFleet:
     def deploy(self, path: str, deploy: str = "mine") -> Outcome:
         """Carry a deployment out, here and now."""
         change = Change(deploy, path, "alice@desk", "because", Signed("", ""))
+        there = {host.name for host in self.environment.hosts}
+        hosts = [host for host in self.hosts if host.name in there]
         return carry_out(
-            change, self.environment, self.hosts, Progress(self.show), self.go_on_undisturbed
+            change, self.environment, hosts, Progress(self.show), self.go_on_undisturbed
         )
 
     def host(self, name: str) -> Near:

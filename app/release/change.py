@@ -44,6 +44,7 @@ class Outcome:
         hosts: what each host is set to now, for people; see `_truth`.
         all_as_wanted: whether every host is where this outcome says that it should be.
         lost: the hosts whose lease this run lost.
+        without: the hosts that were left out; the outcome is of the others.
     """
 
     fault: str
@@ -51,6 +52,7 @@ class Outcome:
     hosts: dict[str, str]
     all_as_wanted: bool
     lost: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def event(self) -> str:

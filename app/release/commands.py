@@ -16,7 +16,15 @@ from app.errors import AppError, ReleaseError
 from app.release import announcing, deploy, display, interrupts, preview, upkeep
 from app.release import messages as m
 from app.release.announcing import News
-from app.release.caller import CONFIG, DRY_RUN, JSON, RELEASE, Caller, operating_as_called
+from app.release.caller import (
+    CONFIG,
+    DRY_RUN,
+    JSON,
+    RELEASE,
+    WITHOUT,
+    Caller,
+    operating_as_called,
+)
 from app.release.change import Change, Outcome
 from app.release.progress import Progress
 
@@ -36,13 +44,15 @@ def _progress(*, as_json: bool) -> Progress:
 @click.command("deploy", short_help="Bring a release to every host, or leave every host as it was.")
 @click.argument("environment")
 @RELEASE
+@WITHOUT
 @click.option("--reason", default="", help="Why; goes to the audit log and to who is notified.")
 @DRY_RUN
 @CONFIG
 @JSON
-def deploy_command(
-    environment: str, path: str | None, reason: str, config: Path, *, dry_run: bool, as_json: bool
-) -> None:
+def deploy_command(  # noqa: PLR0913 - an option each
+    environment: str, path: str | None, without: tuple[str, ...], reason: str, config: Path, *,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Bring a release to every host of ENVIRONMENT, or leave every host where it was.
 
     Copy, check, switch by batches, probe, watch real traffic, confirm. A host that is not confirmed
@@ -58,10 +68,10 @@ def deploy_command(
     78: deploy.toml is wrong. With --json, an event a line, and the outcome as the last.
     """  # noqa: D301 - \\b is how click is told to leave the lines as they are
     if dry_run:
-        _show_plan(environment, path, config, as_json=as_json)
+        _show_plan(environment, path, config, without, as_json=as_json)
         return
     progress = _progress(as_json=as_json)
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, without) as operator:
         if path is None:
             path = _verified_or_built(operator, progress)
         operator.require_whole(path)
@@ -77,13 +87,14 @@ def deploy_command(
 @click.command("rollback", short_help="Return every host to a release that ran there before.")
 @click.argument("environment")
 @click.argument("release", required=False)
+@WITHOUT
 @click.option("--reason", default="rollback", help="Why; goes to the audit log.")
 @DRY_RUN
 @CONFIG
 @JSON
-def rollback_command(
-    environment: str, release: str | None, reason: str, config: Path, *, dry_run: bool,
-    as_json: bool,
+def rollback_command(  # noqa: PLR0913 - an option each
+    environment: str, release: str | None, without: tuple[str, ...], reason: str, config: Path, *,
+    dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Return every host of ENVIRONMENT to RELEASE, which was confirmed there before.
 
@@ -95,7 +106,7 @@ def rollback_command(
       windlass rollback staging 4f1c2d9     go there
     """  # noqa: D301 - as above
     progress = _progress(as_json=as_json)
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, without) as operator:
         candidates = operator.candidates()
         if release is None:
             display.candidates(list(candidates.values()), as_json=as_json)
@@ -250,8 +261,11 @@ def plan_command(environment: str, path: str | None, config: Path, *, as_json: b
     _show_plan(environment, path, config, as_json=as_json)
 
 
-def _show_plan(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
-    with operating_as_called(config, environment) as operator:
+def _show_plan(
+    environment: str, path: str | None, config: Path, without: tuple[str, ...] = (), *,
+    as_json: bool,
+) -> None:  # fmt: skip
+    with operating_as_called(config, environment, without) as operator:
         found = preview.preview(operator, path or operator.build())
     display.plan(environment, found, as_json=as_json)
 

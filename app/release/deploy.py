@@ -284,9 +284,11 @@ def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
     return Outcome(
         fault,
         was_switched,
-        {one.name: text for one, (text, _) in zip(fleet.members, found, strict=True)},
+        {one.name: text for one, (text, _) in zip(fleet.members, found, strict=True)}
+        | dict.fromkeys(fleet.environment.without, "was left out; nothing is known of it"),
         all(right for _, right in found),
         tuple(one.name for one in fleet.members if one.lost),
+        fleet.environment.without,
     )
 
 
@@ -309,7 +311,7 @@ def _collect(fleet: Fleet) -> None:
     """
 
     def finish(member: Member) -> None:
-        order = m.Finish(member.fence, fleet.deploy, fleet.by)
+        order = m.Finish(member.fence, fleet.deploy, fleet.by, list(fleet.environment.without))
         done = member.remote.ask("finish", order, m.Finished, COLLECT_TIMEOUT_S)
         if done.fault:
             fleet.progress.say("collect", done.fault, member.name)

@@ -71,18 +71,21 @@ def outcome(
         word = "succeeded" if found.event == "succeeded" else "failed"
         said = {"outcome": word, "deploy": change.deploy, "reason": found.reason,
                 "hosts": found.hosts, "seconds": round(seconds, 3),
-                "all_as_wanted": found.all_as_wanted, "lost": found.lost}  # fmt: skip
+                "all_as_wanted": found.all_as_wanted, "lost": found.lost,
+                "without": found.without}  # fmt: skip
         sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
         return
     for name, at in found.hosts.items():
         click.echo(f"  {name:12} {at}")
-    what = "rollback" if change.is_rollback else "deployment"
+    what = f"{'rollback' if change.is_rollback else 'deployment'} to {environment}"
+    if found.without:
+        what += f" without {', '.join(found.without)}"
     took = f"{seconds:.0f} s, {change.deploy}"
     if not found.fault:
         word = "succeeded" if found.all_as_wanted else "ended, but not every host is well"
-        click.echo(f"The {what} to {environment} {word} ({took}).")
+        click.echo(f"The {what} {word} ({took}).")
         return
-    click.echo(click.style(f"The {what} to {environment} FAILED", fg="red") + f" ({took}): "
+    click.echo(click.style(f"The {what} FAILED", fg="red") + f" ({took}): "
                f"{found.fault}")  # fmt: skip
     if found.all_as_wanted and not found.was_switched:
         click.echo("No host was switched; each runs what it ran before.")

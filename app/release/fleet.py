@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from app.errors import AppError, RefusedError, ReleaseError
+from app.errors import AppError, RefusedError, ReleaseError, UnreachableError
 from app.release import messages as m
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _Found = TypeVar("_Found")
 _Member = TypeVar("_Member", "Member", "Remote")
 FENCE = "fence"
 """The code of a refusal because the lease is over."""
+HOW_TO_LEAVE_OUT = "A host that is down for longer is left out by: --without HOST"
 _BEATS_A_WINDOW = 4
 _MOST_AT_ONCE = 16
 _END_AGAIN_S = 0.1
@@ -181,7 +182,7 @@ def end(fleet: Fleet, result: str) -> list[str]:
     def was_told(member: Member) -> bool:
         if member.lost or member.is_silent:
             return False
-        order = m.End(member.fence, fleet.deploy, fleet.by, result)
+        order = m.End(member.fence, fleet.deploy, fleet.by, result, list(fleet.environment.without))
         try:
             with noticing_loss(member):
                 member.remote.ask("end", order, m.Nothing)
@@ -248,4 +249,6 @@ def _begin(fleet: Fleet, remote: Remote) -> Member:
         begun = remote.ask("begin", order, m.Begun, fleet.environment.start_timeout_s)
     except RefusedError as error:
         raise RefusedError(error.code, f"{remote.name}: {error.reason}") from error
+    except UnreachableError as error:
+        raise UnreachableError(f"{error}\n{HOW_TO_LEAVE_OUT}") from error
     return Member(remote, begun.fence, begun.path, begun.unfinished, begun.origin)

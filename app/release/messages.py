@@ -181,10 +181,11 @@ class At(msgspec.Struct):
 
 
 class End(Held):
-    """Let go of the lease; `result` goes to the audit log."""
+    """Let go of the lease; `result` goes to the audit log, with the hosts that were left out."""
 
     by: str
     result: str
+    without: list[str] = []
 
 
 class Pending(msgspec.Struct):
@@ -241,7 +242,8 @@ class Confirmed(msgspec.Struct):
     Attributes:
         origin: what ran before it.
         at: wall clock, seconds since the epoch.
-        complete: whether every other host of the run was confirmed, too.
+        complete: whether every other host of the environment was confirmed, too.
+        without: the hosts that were left out, where every other one was.
     """
 
     path: str
@@ -252,6 +254,7 @@ class Confirmed(msgspec.Struct):
     by: str
     at: float
     complete: bool = False
+    without: list[str] = []
 
 
 class Begun(msgspec.Struct):
@@ -356,6 +359,7 @@ class Finish(Held):
     """Every host of the run is confirmed: note that, and forget releases that need not be kept."""
 
     by: str
+    without: list[str] = []
 
 
 class Finished(msgspec.Struct):

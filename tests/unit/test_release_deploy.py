@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.errors import RefusedError
+from app.errors import ConfigError, RefusedError, UnreachableError
 from app.release import display
 from app.release.change import Change
-from app.release.host import lease
+from app.release.host import audit, lease
 from app.release.messages import Back, Begin, Held, Lease, Nothing, Switch
 from tests.release_near import Near, NearFleet
 
@@ -360,3 +360,39 @@ def test_a_release_that_could_take_no_order_is_never_switched_to(tmp_path: Path)
     assert "two: as this host's agent it gives no answer" in outcome.fault
     assert not outcome.was_switched
     assert fleet.at() == [fleet.old] * 3
+
+
+def test_a_host_that_is_down_is_left_out_when_it_is_named_and_caught_up_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = NearFleet(tmp_path)
+    fleet.host("two").cut.add("power")
+    with pytest.raises(UnreachableError, match="is left out by: --without HOST"):
+        fleet.deploy(fleet.new, "first")
+    whole = fleet.environment
+    fleet.environment = whole.leaving_out(["two"])
+    outcome = fleet.deploy(fleet.new, "second")
+    assert (outcome.event, fleet.at()) == ("succeeded", [fleet.new, fleet.old, fleet.new])
+    assert outcome.hosts["two"] == "was left out; nothing is known of it"
+    line = last_line(outcome, capsys)
+    assert line.startswith("The deployment to staging without two succeeded")
+    one = fleet.host("one").site
+    assert not one.confirmed()[-1].complete, "it counts as verified nowhere"
+    assert next(audit.newest(one)).result == "complete without two"
+
+    fleet.host("two").cut.clear()
+    fleet.environment = whole
+    fleet.when = refusing("check")
+    fleet.deploy(fleet.new, "third")
+    assert fleet.at() == [fleet.new, fleet.old, fleet.new], "that was wanted so"
+    fleet.when = lambda _host, _order: None
+    assert fleet.deploy(fleet.new, "fourth").event == "succeeded"
+    assert all(host.site.confirmed()[-1].complete for host in fleet.hosts)
+
+
+def test_only_hosts_that_there_are_can_be_left_out_and_not_all(tmp_path: Path) -> None:
+    environment = NearFleet(tmp_path).environment
+    with pytest.raises(ConfigError, match="four: there are: one, two, three"):
+        environment.leaving_out(["four"])
+    with pytest.raises(ConfigError, match="at least one host must be left"):
+        environment.leaving_out(["one", "two", "three"])

@@ -79,7 +79,7 @@ class Guarded:
         self.site.profile.symlink_to(path)
         entry = Confirmed(path, "1", "c", origin, "d", "alice@desk", time.time())
         self.site.write("confirmed", [*self.site.confirmed(), entry])
-        self.agent.switching.complete()
+        self.agent.switching.complete([])
 
     def render(self, path: str) -> Reply[Rendered]:
         order = msgspec.json.encode(Render(path, self.signed(path)))

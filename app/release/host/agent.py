@@ -92,7 +92,8 @@ class Agent:
         self._note("begin", order.by, order.deploy)
         confirmed = self.site.confirmed()
         last = confirmed[-1] if confirmed else None
-        unfinished = last is not None and not last.complete and last.path == self.site.current()
+        is_there = last is not None and last.path == self.site.current()
+        unfinished = last is not None and is_there and not (last.complete or last.without)
         return m.Begun(
             held.fence, self.site.current(), unfinished, last.origin if last and unfinished else ""
         )
@@ -106,15 +107,16 @@ class Agent:
         """Let go of the lease."""
         lease.require_newest(self.site, order)
         if order.result == "complete":
-            self.switching.complete()
+            self.switching.complete(order.without)
         lease.release(self.site, order)
-        self._note("end", order.by, order.deploy, result=order.result)
+        without = f" without {', '.join(order.without)}" if order.without else ""
+        self._note("end", order.by, order.deploy, result=f"{order.result}{without}")
         return m.Nothing()
 
     def finish(self, order: m.Finish) -> m.Finished:
         """Note that every host of the run is confirmed, then forget what need not be kept."""
         lease.require_newest(self.site, order)
-        self.switching.complete()
+        self.switching.complete(order.without)
         try:
             done = Retention(self.site, self.shell).forget(order)
         except (AppError, OSError) as error:

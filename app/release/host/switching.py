@@ -120,12 +120,13 @@ class Switching:
             self._set_agent(pending.path)
             return Nothing()
 
-    def complete(self) -> None:
-        """Note that every host of the environment was confirmed with what this one runs."""
+    def complete(self, without: list[str]) -> None:
+        """Note that every host was confirmed with what this one runs, but those left out."""
         with self.site.recording():
             confirmed = self.site.confirmed()
             if confirmed and confirmed[-1].path == self.site.current():
-                confirmed[-1].complete = True
+                confirmed[-1].complete = not without
+                confirmed[-1].without = without
                 self.site.write("confirmed", confirmed)
                 # What was left may have come by a run that nobody saw complete.
                 self.permission.use_up(confirmed[-1].path)
