@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
     from app.release.host.site import Site
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_MAKE_ROOM = (
+    "make room with: windlass gc; where that cannot begin, log in and remove what is not of it"
+)
 EXECUTABLE = ("check", "config", "status")
 """Commands of a release that `windlass exec` may run: none of them changes anything."""
 
@@ -74,14 +79,29 @@ class Agent:
             refusal = m.Refusal(error.code, error.reason)
         except msgspec.MsgspecError as error:
             refusal = m.Refusal("unknown", f"the order {order} is wrong: {error}")
-        except (AppError, OSError) as error:
+        except AppError as error:
             refusal = m.Refusal("failed", str(error))
+        except OSError as error:
+            refusal = m.Refusal("failed", str(error))
+            if error.errno in _FULL:
+                refusal = m.Refusal("unfit", f"the disk is full; {_MAKE_ROOM}")
         return m.Reply(refusal=refusal)
 
     # ---- the lease
 
     def begin(self, order: m.Begin) -> m.Begun:
         """Give the lease, once what an earlier deployer left open is taken back."""
+        try:
+            begun = self._begin(order)
+        except OSError as error:
+            # With nobody let in, nobody could make room.
+            if error.errno not in _FULL or not self.site.give_spare_up():
+                raise
+            return self._begin(order)
+        self.site.lay_in_spare()
+        return begun
+
+    def _begin(self, order: m.Begin) -> m.Begun:
         held = lease.take(self.site, order)
         try:
             if self.switching.settle_left_open(order.deploy):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record")
 _POLL_S = 0.05
+_SPARE_BYTES = 16 << 20
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NIX_FOLDERS = "/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"
 """Where Nix is when the PATH that sshd gives does not say so."""
@@ -227,6 +228,30 @@ class Site:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise ReleaseError(f"{path} cannot be read: {error}; mend or remove it") from error
+
+    # ---- room for the records on a full disk
+
+    def lay_in_spare(self) -> None:
+        """Hold some room of the disk, where there is as much; see `give_spare_up`."""
+        if self._spare.exists():
+            return
+        with contextlib.suppress(OSError), self._spare.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, _SPARE_BYTES)
+            except OSError:
+                self._spare.unlink()
+
+    def give_spare_up(self) -> bool:
+        """Free the room that was held, so that a full disk can be mended; whether there was any."""
+        try:
+            self._spare.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    @property
+    def _spare(self) -> Path:
+        return self.record / "spare"
 
     # ---- one at a time
 
