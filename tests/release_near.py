@@ -224,7 +224,7 @@ class NearFleet:
         self.when(host, order)
 
     def _host(self, base: Path) -> Near:
-        site = Site(base, self.store)
+        site = Site(base, self.store, spare_bytes=1 << 16)
         for folder in (site.links, site.record, site.releases, site.stack / "log"):
             folder.mkdir(parents=True)
         config = SiteConfig("staging", needs_approval=False, keep=2, keep_days=self.keep_days,

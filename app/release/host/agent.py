@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from app.release.host.site import Site
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_MAKE_ROOM = (
-    "make room with: windlass gc; where that cannot begin, log in and remove what is not of it"
-)
+_MAKE_ROOM = "make room with: windlass gc; where that cannot begin, by logging in"
 EXECUTABLE = ("check", "config", "status")
 """Commands of a release that `windlass exec` may run: none of them changes anything."""
 

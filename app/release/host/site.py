@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record")
 _POLL_S = 0.05
-_SPARE_BYTES = 16 << 20
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NIX_FOLDERS = "/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"
 """Where Nix is when the PATH that sshd gives does not say so."""
@@ -80,10 +79,12 @@ class Site:
     Attributes:
         base: of all of them.
         store: folder of the store.
+        spare_bytes: of the disk that are held for the records.
     """
 
     base: Path
     store: Path = Path("/nix/store")
+    spare_bytes: int = 16 << 20
 
     @property
     def links(self) -> Path:
@@ -237,7 +238,7 @@ class Site:
             return
         with contextlib.suppress(OSError), self._spare.open("wb") as file:
             try:
-                os.posix_fallocate(file.fileno(), 0, _SPARE_BYTES)
+                os.posix_fallocate(file.fileno(), 0, self.spare_bytes)
             except OSError:
                 self._spare.unlink()
 
