@@ -63,8 +63,7 @@ def gate(host: _Host) -> None:
         click.echo(f"windlass: {error}", err=True)
         sys.exit(1)
     if words == SERVE_STORE:
-        environ = host.site.service_environ(host.environ)
-        os.execvpe(words[0], words, environ)  # noqa: S606 - the store's own server takes over
+        _serve_store(host, words)
     elif words[0] == gates.LOGS:
         _show_logs(host, words[1:])
     elif words[0] == gates.HOLD:
@@ -118,6 +117,20 @@ def install(host: _Host, *, dry_run: bool) -> None:
     for what, changed in installing.install(wanted, Shell(host.environ), dry_run=dry_run):
         line = msgspec.json.encode({"what": what, "changed": changed})
         sys.stdout.write(line.decode() + "\n")
+
+
+def _serve_store(host: _Host, words: tuple[str, ...]) -> None:
+    from app.release.host import receiving
+
+    environ = host.site.service_environ(host.environ)
+    answers = os.dup(sys.stdout.fileno())
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    try:
+        sys.exit(receiving.serve(words, environ, sys.stdin.buffer, answers))
+    except RefusedError as error:
+        click.echo(f"windlass: {error}", err=True)
+        sys.exit(1)
 
 
 def _carry_out(host: _Host, name: str) -> None:
