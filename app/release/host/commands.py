@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import click
 import msgspec
@@ -123,11 +124,9 @@ def _serve_store(host: _Host, words: tuple[str, ...]) -> None:
     from app.release.host import receiving
 
     environ = host.site.service_environ(host.environ)
-    answers = os.dup(sys.stdout.fileno())
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    client = io.FileIO(sys.stdin.fileno(), closefd=False)
     try:
-        sys.exit(receiving.serve(words, environ, sys.stdin.buffer, answers))
+        sys.exit(receiving.serve(words, environ, cast("IO[bytes]", client)))
     except RefusedError as error:
         click.echo(f"windlass: {error}", err=True)
         sys.exit(1)

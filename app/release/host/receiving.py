@@ -10,10 +10,10 @@ of the protocol, which is Nix 2.4 and later, and Lix.
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
+import threading
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from app.errors import RefusedError
 
@@ -34,33 +34,41 @@ _REQUESTS = {
 _PART_BYTES = 1 << 16
 
 
-def serve(argv: Sequence[str], environ: Mapping[str, str], client: IO[bytes], answers: int) -> int:
+def serve(argv: Sequence[str], environ: Mapping[str, str], client: IO[bytes]) -> int:
     """Run the store's server for a client, and return its exit code.
 
+    Returns once the server has ended, be it that the client says nothing more: sshd tells a client
+    that waits for an answer only when all that holds its output has ended.
+
     Args:
-        argv: of the server.
+        argv: of the server, whose answers go to standard output.
         environ: of the server.
-        client: what it sends.
-        answers: descriptor for what the server answers. Closed here, and to be open nowhere else:
-            a client that waits for an answer sees by its end that the server has ended.
+        client: what it sends, unbuffered.
 
     Raises:
         RefusedError: the client asks for something else.
     """
-    try:
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=answers, env=environ)
-    finally:
-        os.close(answers)
-    try:
-        if process.stdin is not None:
-            # A server that has ended has said why.
-            with contextlib.suppress(BrokenPipeError), process.stdin as server:
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, env=environ)
+    refusals: list[RefusedError] = []
+
+    def passing() -> None:
+        # A server that has ended has said why.
+        with contextlib.suppress(BrokenPipeError), cast("IO[bytes]", process.stdin) as server:
+            try:
                 pass_on(client, server)
-        return process.wait()
+            except RefusedError as error:
+                refusals.append(error)
+
+    threading.Thread(target=passing, daemon=True).start()
+    try:
+        code = process.wait()
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
+    if refusals:
+        raise refusals[0]
+    return code
 
 
 def pass_on(client: IO[bytes], server: IO[bytes]) -> None:
@@ -130,7 +138,10 @@ class _Passing:
             left -= len(part)
 
     def _exactly(self, count: int) -> bytes:
-        found = self.client.read(count)
-        if len(found) < count:
-            raise EOFError
+        found = b""
+        while len(found) < count:
+            part = self.client.read(count - len(found))
+            if not part:
+                raise EOFError
+            found += part
         return found
