@@ -143,7 +143,8 @@ def down(context: Context) -> None:
 def status(context: Context, *, as_json: bool, serving: bool) -> None:
     """Show every process, its uptime, restarts and release; with an environment: its servers.
 
-    Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`).
+    Exit code 0 when the stack is up, 3 when it is down (as of `systemctl status`), 1 when it does
+    not say how it is.
     """
     from app.stack import lifecycle
     from app.stack import status as stack_status
@@ -157,6 +158,8 @@ def status(context: Context, *, as_json: bool, serving: bool) -> None:
         show_status(found)
     if not found.running:
         sys.exit(3)
+    if found.problem:
+        sys.exit(1)
     if serving and not lifecycle.serves(settings):
         raise StackError("The service does not answer at every address; see: windlass logs")
 

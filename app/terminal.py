@@ -25,6 +25,8 @@ def show_status(found: StackStatus) -> None:
         return
     click.echo(f"{found.environment}, release {found.release}, Redis {found.redis}")
     click.echo("  ".join(found.addresses))
+    if found.problem:
+        click.echo(found.problem)
     if found.reload:
         click.echo(f"last reload: {found.reload}")
     table = Table(box=None, pad_edge=False)

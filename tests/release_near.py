@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from app.errors import RefusedError, ReleaseError, UnreachableError
-from app.release.deploy import Change, carry_out
+from app.release.change import Change
+from app.release.deploy import carry_out
 from app.release.host.agent import Agent
 from app.release.host.permission import Permission
 from app.release.host.service import Service, ServiceProcess, ServiceStatus
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from app.release.deploy import Outcome
+    from app.release.change import Outcome
     from app.release.messages import SmokeTest
     from app.release.remote import Extend
 
@@ -66,9 +67,16 @@ class NearShell(Shell):
 
 @dataclass(frozen=True, slots=True)
 class NearService(Service):
-    """A service that runs what the profile names, unless that is in `broken`."""
+    """A service that runs what the profile names, unless that is in `broken`.
+
+    Attributes:
+        mute: releases that cannot be the agent.
+        said: faults that it says of itself first, one after the other.
+    """
 
     broken: set[str] = field(default_factory=set)
+    mute: set[str] = field(default_factory=set)
+    said: list[str] = field(default_factory=list)
 
     def status(self) -> ServiceStatus:
         name = self.site.release_file(self.site.current()).name
@@ -78,10 +86,16 @@ class NearService(Service):
         )  # fmt: skip
 
     def fault(self, name: str, smoke: Sequence[SmokeTest] = ()) -> str:
+        if self.said:
+            return self.said.pop()
         return "it is broken" if self.site.current() in self.broken else ""
 
     def check(self, path: str) -> None:
         pass
+
+    def check_agent(self, path: str) -> None:
+        if path in self.mute:
+            raise RefusedError("unfit", "as this host's agent it gives no answer")
 
     def activate(self, path: str) -> None:
         self.set_profile(path)
@@ -115,6 +129,12 @@ class Near(Remote):
     before: Callable[[str, str], None]
     orders: list[str] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
+
+    @property
+    def service(self) -> NearService:
+        service = self.agent.switching.service
+        assert isinstance(service, NearService)
+        return service
 
     @property
     def site(self) -> Site:
@@ -167,6 +187,8 @@ class NearFleet:
             batch=3, window_s=window_s, bake=Bake(seconds=bake_s),
         )  # fmt: skip
         self.events: list[Event] = []
+        self.show: Callable[[Event], None] = self.events.append
+        self.go_on_undisturbed: Callable[[], None] = lambda: None
         self.when: Callable[[str, str], None] = lambda _host, _order: None
 
     def release(self, letter: str) -> str:
@@ -179,14 +201,20 @@ class NearFleet:
     def deploy(self, path: str, deploy: str = "mine") -> Outcome:
         """Carry a deployment out, here and now."""
         change = Change(deploy, path, "alice@desk", "because", Signed("", ""))
-        return carry_out(change, self.environment, self.hosts, Progress(self.events.append))
+        there = {host.name for host in self.environment.hosts}
+        hosts = [host for host in self.hosts if host.name in there]
+        return carry_out(
+            change, self.environment, hosts, Progress(self.show), self.go_on_undisturbed
+        )
+
+    def host(self, name: str) -> Near:
+        """The host of a name."""
+        (found,) = [one for one in self.hosts if one.name == name]
+        return found
 
     def breaks(self, host: str, path: str) -> None:
         """A release does not get well on a host."""
-        (one,) = [one for one in self.hosts if one.name == host]
-        service = one.agent.switching.service
-        assert isinstance(service, NearService)
-        service.broken.add(path)
+        self.host(host).service.broken.add(path)
 
     def at(self) -> list[str]:
         """What the hosts are set to."""
@@ -196,7 +224,7 @@ class NearFleet:
         self.when(host, order)
 
     def _host(self, base: Path) -> Near:
-        site = Site(base, self.store)
+        site = Site(base, self.store, spare_bytes=1 << 16)
         for folder in (site.links, site.record, site.releases, site.stack / "log"):
             folder.mkdir(parents=True)
         config = SiteConfig("staging", needs_approval=False, keep=2, keep_days=self.keep_days,

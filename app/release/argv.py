@@ -22,6 +22,11 @@ def ssh(config: Path, host: str, remote: Sequence[str]) -> Argv:
     return ("ssh", "-F", str(config), "-T", host, "--", *remote)
 
 
+def order(name: str) -> Argv:
+    """Give a host's agent an order; what the forced command lets through."""
+    return ("windlass", "host", name)
+
+
 def copy_closure(host: str, path: str) -> Argv:
     """Send a store path with all that it needs; ssh's options go by NIX_SSHOPTS."""
     return ("nix-copy-closure", "--to", host, path)

@@ -11,7 +11,7 @@ import click
 from app.release.operator import Operator, operating
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from app.config import Sources
 
@@ -21,6 +21,10 @@ CONFIG = click.option(
 )  # fmt: skip
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would change.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+WITHOUT = click.option(
+    "--without", metavar="HOST", multiple=True,
+    help="Leave out a host that is down; may be repeated. It lacks what the others get.",
+)  # fmt: skip
 RELEASE = click.option(
     "--release", "path", metavar="PATH",
     help="Store path of the release.  [default: build .#release]",
@@ -39,8 +43,8 @@ class Caller(Protocol):
 
 
 @contextmanager
-def operating_as_called(config: Path, name: str) -> Iterator[Operator]:
+def operating_as_called(config: Path, name: str, without: Sequence[str] = ()) -> Iterator[Operator]:
     """Act on an environment as whoever called the command that runs now."""
     caller: Caller = click.get_current_context().obj
-    with operating(config, name, caller.sources.environ) as operator:
+    with operating(config, name, caller.sources.environ, without=without) as operator:
         yield operator

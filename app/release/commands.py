@@ -6,7 +6,6 @@ deploy.toml. What was asked for and would be the wrong thing is refused before a
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,11 +13,19 @@ from typing import TYPE_CHECKING
 import click
 
 from app.errors import AppError, ReleaseError
-from app.release import announcing, deploy, display, preview, upkeep
+from app.release import announcing, deploy, display, interrupts, preview, upkeep
 from app.release import messages as m
 from app.release.announcing import News
-from app.release.caller import CONFIG, DRY_RUN, JSON, RELEASE, Caller, operating_as_called
-from app.release.deploy import Change, Outcome
+from app.release.caller import (
+    CONFIG,
+    DRY_RUN,
+    JSON,
+    RELEASE,
+    WITHOUT,
+    Caller,
+    operating_as_called,
+)
+from app.release.change import Change, Outcome
 from app.release.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,13 +44,15 @@ def _progress(*, as_json: bool) -> Progress:
 @click.command("deploy", short_help="Bring a release to every host, or leave every host as it was.")
 @click.argument("environment")
 @RELEASE
+@WITHOUT
 @click.option("--reason", default="", help="Why; goes to the audit log and to who is notified.")
 @DRY_RUN
 @CONFIG
 @JSON
-def deploy_command(
-    environment: str, path: str | None, reason: str, config: Path, *, dry_run: bool, as_json: bool
-) -> None:
+def deploy_command(  # noqa: PLR0913 - an option each
+    environment: str, path: str | None, without: tuple[str, ...], reason: str, config: Path, *,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Bring a release to every host of ENVIRONMENT, or leave every host where it was.
 
     Copy, check, switch by batches, probe, watch real traffic, confirm. A host that is not confirmed
@@ -59,10 +68,10 @@ def deploy_command(
     78: deploy.toml is wrong. With --json, an event a line, and the outcome as the last.
     """  # noqa: D301 - \\b is how click is told to leave the lines as they are
     if dry_run:
-        _show_plan(environment, path, config, as_json=as_json)
+        _show_plan(environment, path, config, without, as_json=as_json)
         return
     progress = _progress(as_json=as_json)
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, without) as operator:
         if path is None:
             path = _verified_or_built(operator, progress)
         operator.require_whole(path)
@@ -78,13 +87,14 @@ def deploy_command(
 @click.command("rollback", short_help="Return every host to a release that ran there before.")
 @click.argument("environment")
 @click.argument("release", required=False)
+@WITHOUT
 @click.option("--reason", default="rollback", help="Why; goes to the audit log.")
 @DRY_RUN
 @CONFIG
 @JSON
-def rollback_command(
-    environment: str, release: str | None, reason: str, config: Path, *, dry_run: bool,
-    as_json: bool,
+def rollback_command(  # noqa: PLR0913 - an option each
+    environment: str, release: str | None, without: tuple[str, ...], reason: str, config: Path, *,
+    dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Return every host of ENVIRONMENT to RELEASE, which was confirmed there before.
 
@@ -96,7 +106,7 @@ def rollback_command(
       windlass rollback staging 4f1c2d9     go there
     """  # noqa: D301 - as above
     progress = _progress(as_json=as_json)
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, without) as operator:
         candidates = operator.candidates()
         if release is None:
             display.candidates(list(candidates.values()), as_json=as_json)
@@ -114,21 +124,20 @@ def _run(operator: Operator, change: Change, progress: Progress, *, as_json: boo
     commits = _commits(operator, change)
     _tell(operator, change, progress, "started", commits)
     begun = time.monotonic()
-    _take_back_when_told_to_end()
+    interrupts.raise_at_the_first()
     try:
-        outcome = deploy.carry_out(change, operator.environment, operator.remotes, progress)
+        outcome = deploy.carry_out(
+            change, operator.environment, operator.remotes, progress, interrupts.ignore_from_now_on
+        )
     except AppError as error:
         refused = Outcome(str(error), was_switched=False, hosts={}, all_as_wanted=True)
         _tell(operator, change, progress, "failed", commits, refused)
         raise
-    event = "succeeded" if not outcome.fault else "failed"
-    if outcome.fault and outcome.was_switched and not outcome.lost:
-        event = "rolled-back"
-    _tell(operator, change, progress, event, commits, outcome)
+    _tell(operator, change, progress, outcome.event, commits, outcome)
     display.outcome(
         outcome, change, operator.environment.name, time.monotonic() - begun, as_json=as_json
     )
-    if outcome.fault or not outcome.all_as_wanted:
+    if outcome.event != "succeeded":
         sys.exit(1)
 
 
@@ -139,29 +148,12 @@ def _tell(
     caller: Caller = click.get_current_context().obj
     news = News(
         event, operator.environment.name, change.path, change.by, change.deploy,
-        (outcome.fault if outcome else "") or change.reason, commits,
+        (outcome.reason if outcome else "") or change.reason, commits,
         outcome.hosts if outcome else {},
     )  # fmt: skip
     done = announcing.announce(operator.environment.notify, news, caller.sources.environ)
     for fault in done.faults:
         progress.say("notify", fault)
-
-
-def _take_back_when_told_to_end() -> None:
-    """Have the first Ctrl-C, SIGTERM or SIGHUP take hosts back, and further ones not spoil that."""
-    heard = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
-    ]
-
-    def interrupt(_number: int, _frame: object) -> None:
-        for number in heard:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in heard:
-        signal.signal(number, interrupt)
 
 
 def _commits(operator: Operator, change: Change) -> list[str]:
@@ -269,8 +261,11 @@ def plan_command(environment: str, path: str | None, config: Path, *, as_json: b
     _show_plan(environment, path, config, as_json=as_json)
 
 
-def _show_plan(environment: str, path: str | None, config: Path, *, as_json: bool) -> None:
-    with operating_as_called(config, environment) as operator:
+def _show_plan(
+    environment: str, path: str | None, config: Path, without: tuple[str, ...] = (), *,
+    as_json: bool,
+) -> None:  # fmt: skip
+    with operating_as_called(config, environment, without) as operator:
         found = preview.preview(operator, path or operator.build())
     display.plan(environment, found, as_json=as_json)
 

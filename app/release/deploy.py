@@ -19,18 +19,20 @@ back what it still holds and ends.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.errors import AppError, RefusedError, ReleaseError, UnreachableError
 from app.release import fleet as fleets
 from app.release import judge
 from app.release import messages as m
+from app.release.change import Outcome
 from app.release.fleet import Fleet, Member, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from app.release.change import Change
     from app.release.inventory import Environment
     from app.release.progress import Progress
     from app.release.remote import Remote
@@ -45,52 +47,19 @@ _BACK_ATTEMPTS = 3
 COMPLETE = "complete"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is to be done.
-
-    Attributes:
-        deploy: id of the run.
-        path: store path of the release.
-        by: who wants it.
-        reason: why.
-        release: the builder's signature of the path; None for a rollback.
-        is_rollback: whether to return to a release that was confirmed on the hosts before.
-        sizes: bytes of each store path that the release needs; of a rollback none.
-    """
-
-    deploy: str
-    path: str
-    by: str
-    reason: str
-    release: m.Signed | None
-    is_rollback: bool = False
-    sizes: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How it went.
-
-    Attributes:
-        fault: why the change was taken back or never made; empty: every host runs it.
-        was_switched: whether any host was.
-        hosts: what each host is set to now, for people; see `_truth`.
-        all_as_wanted: whether every host is where this outcome says that it should be.
-        lost: the hosts whose lease this run lost.
-    """
-
-    fault: str
-    was_switched: bool
-    hosts: dict[str, str]
-    all_as_wanted: bool
-    lost: tuple[str, ...] = ()
-
-
 def carry_out(
-    change: Change, environment: Environment, remotes: Sequence[Remote], progress: Progress
-) -> Outcome:
+    change: Change, environment: Environment, remotes: Sequence[Remote], progress: Progress,
+    go_on_undisturbed: Callable[[], None],
+) -> Outcome:  # fmt: skip
     """Bring a release to every host, or every host back to where it was.
+
+    Args:
+        change: what is to be done.
+        environment: where.
+        remotes: its hosts, in order.
+        progress: is told of every step.
+        go_on_undisturbed: called when from then on no signal may interrupt: what was decided by
+            then is carried to its end on every host.
 
     Raises:
         RefusedError: the lease cannot be had; nothing was touched.
@@ -103,13 +72,12 @@ def carry_out(
                 _switch(fleet, change, batch)
             _bake(fleet)
             _confirm(fleet)
-        except (AppError, KeyboardInterrupt) as error:
-            fault = str(error) or "interrupted"
-            if isinstance(error, KeyboardInterrupt):
-                progress.say("back", "told to end: every host goes back to where it was found")
-            _take_back(fleet, change, fault)
-            outcome = _outcome(fleet, change, fault)
-            fleets.end(fleet, f"failed: {fault}")
+            go_on_undisturbed()
+        except BaseException as error:
+            go_on_undisturbed()
+            outcome = _failed(fleet, change, error)
+            if not isinstance(error, (AppError, KeyboardInterrupt)):
+                raise
             return outcome
         return _completed(fleet, change)
 
@@ -126,7 +94,7 @@ def _prepare(fleet: Fleet, change: Change) -> None:
             fleet.members, "check",
             lambda one: one.remote.ask(
                 "check", m.Check(one.fence, fleet.deploy, change.path, signed), m.Nothing,
-                fleet.environment.start_timeout_s + _MARGIN_S,
+                2 * fleet.environment.start_timeout_s + _MARGIN_S,
             ),
         )  # fmt: skip
     fleet.require_all()
@@ -206,16 +174,26 @@ def _bake(fleet: Fleet) -> None:
                     raise ReleaseError(f"{member.name}: {fault}")
             if fault := judge.fault(judge.together(seen), bake):
                 raise ReleaseError(fault)
+            if all(traffic.closed for traffic in seen):
+                fleet.progress.say(
+                    "bake", "closed for maintenance: clients' requests say no more of it"
+                )
+                return
 
 
 def _confirm(fleet: Fleet) -> None:
     """Make it final on every host: each looks at its health once more, over a new connection."""
     fleet.require_all()
     fleet.each(
-        [member for member in fleet.members if member.switched],
-        "confirm",
-        lambda one: one.remote.ask("confirm", m.Held(one.fence, fleet.deploy), m.Nothing),
-    )
+        [member for member in fleet.members if member.switched], "confirm",
+        lambda one: _confirm_one(fleet, one),
+    )  # fmt: skip
+
+
+def _confirm_one(fleet: Fleet, member: Member) -> None:
+    # From here on the host may stay there for good, whatever becomes of the answer.
+    member.confirming = True
+    member.remote.ask("confirm", m.Held(member.fence, fleet.deploy), m.Nothing)
 
 
 # ---- the way back
@@ -227,8 +205,7 @@ def _take_back(fleet: Fleet, change: Change, reason: str) -> None:
         if member.lost:
             fleet.progress.say("back", f"{member.lost}; it is left alone", member.name)
     touched = [one for one in fleet.held() if one.switched]
-    left = [one for one in fleet.held() if not one.switched and one.unfinished
-            and one.found == change.path and one.origin]  # fmt: skip
+    left = [one for one in _half_way(fleet, change) if not one.lost and not one.switched]
 
     def back(member: Member) -> None:
         order = m.Back(member.fence, fleet.deploy, change.by, reason)
@@ -243,11 +220,23 @@ def _take_back(fleet: Fleet, change: Change, reason: str) -> None:
             fleet.progress.say("back", str(error))
 
 
+def _half_way(fleet: Fleet, change: Change) -> list[Member]:
+    """The hosts that an unfinished run had brought to this release, while others never got it.
+
+    Where one host knows that the run was complete, every host had it: then it stays.
+    """
+    there = [one for one in fleet.members if one.found == change.path]
+    if any(not one.unfinished for one in there):
+        return []
+    return [one for one in there if one.origin]
+
+
 def _undo_unfinished(fleet: Fleet, change: Change, member: Member) -> None:
     order = m.Switch(
         member.fence, fleet.deploy, member.origin, float(fleet.environment.window_s), change.by,
         "an earlier run that reached only some hosts is taken back", rollback=True,
     )  # fmt: skip
+    member.undone = True
     timeout_s = 2 * fleet.environment.start_timeout_s + _MARGIN_S
     member.remote.ask("switch", order, m.Switched, timeout_s)
     _probe_until_well(fleet, member.origin, member)
@@ -270,22 +259,36 @@ def _persist(attempt: Callable[[], object]) -> None:
 # ---- the truth
 
 
+def _failed(fleet: Fleet, change: Change, error: BaseException) -> Outcome:
+    """Take back what was done; the outcome with that."""
+    fault = str(error) or type(error).__name__
+    if isinstance(error, KeyboardInterrupt):
+        fault = "interrupted"
+        fleet.progress.say("back", "told to end: every host goes back to where it was found")
+    _take_back(fleet, change, fault)
+    outcome = _outcome(fleet, change, fault)
+    fleets.end(fleet, f"failed: {fault}")
+    return outcome
+
+
 def _outcome(fleet: Fleet, change: Change, fault: str) -> Outcome:
-    was_switched = any(member.switched for member in fleet.members)
+    was_switched = any(member.switched or member.undone for member in fleet.members)
+    half_way = _half_way(fleet, change)
 
     def truth(member: Member) -> tuple[str, bool]:
-        wanted = change.path if not fault else member.found
-        if fault and member.unfinished and member.found == change.path and member.origin:
-            wanted = member.origin
-        return _truth(fleet, member, wanted)
+        before = member.origin if member in half_way else member.found
+        wanted = before if fault else change.path
+        return _truth(fleet, member, wanted, _expected(fleet, change, member, fault))
 
     found = gather(fleet.members, truth)
     return Outcome(
         fault,
         was_switched,
-        {one.name: text for one, (text, _) in zip(fleet.members, found, strict=True)},
+        {one.name: text for one, (text, _) in zip(fleet.members, found, strict=True)}
+        | dict.fromkeys(fleet.environment.without, "was left out; nothing is known of it"),
         all(right for _, right in found),
         tuple(one.name for one in fleet.members if one.lost),
+        fleet.environment.without,
     )
 
 
@@ -308,7 +311,7 @@ def _collect(fleet: Fleet) -> None:
     """
 
     def finish(member: Member) -> None:
-        order = m.Finish(member.fence, fleet.deploy, fleet.by)
+        order = m.Finish(member.fence, fleet.deploy, fleet.by, list(fleet.environment.without))
         done = member.remote.ask("finish", order, m.Finished, COLLECT_TIMEOUT_S)
         if done.fault:
             fleet.progress.say("collect", done.fault, member.name)
@@ -321,16 +324,26 @@ def _collect(fleet: Fleet) -> None:
         fleet.progress.say("collect", str(error))
 
 
-def _truth(fleet: Fleet, member: Member, wanted: str) -> tuple[str, bool]:
+def _expected(fleet: Fleet, change: Change, member: Member, fault: str) -> str:
+    """What becomes of a host that does not say what it runs."""
+    if member.confirming and not fault:
+        return f"it was confirmed with {change.path}"
+    if member.confirming:
+        return f"it may be confirmed with {change.path}, and then stays there: run the same again"
+    if member.switched:
+        return f"it goes back by itself within {fleet.environment.window_s} s"
+    if member.undone:
+        return "what an earlier run had left there was being taken back"
+    return "it was not switched"
+
+
+def _truth(fleet: Fleet, member: Member, wanted: str, expected: str) -> tuple[str, bool]:
     """What a host runs now, and whether that is what it should."""
-    window_s = fleet.environment.window_s
     try:
         status = member.remote.ask("status", m.Nothing(), m.HostStatus)
     except AppError as error:
         member.is_silent = isinstance(error, UnreachableError)
-        if member.switched:
-            return f"unknown ({error}); it goes back by itself within {window_s} s", False
-        return f"unknown ({error}); it was not switched", False
+        return f"unknown ({error}); {expected}", False
     at = status.path or "nothing"
     if status.pending is not None and status.pending.deploy != fleet.deploy:
         return f"{at}, which {status.pending.by} is deploying ({status.pending.deploy})", False

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from app.release.announcing import News, Told
-    from app.release.deploy import Change, Outcome
+    from app.release.change import Change, Outcome
     from app.release.preview import Preview
     from app.release.progress import Event
     from app.release.remote import Remote
@@ -68,20 +68,24 @@ def outcome(
 ) -> None:
     """How a run went, and what every host runs now."""
     if as_json:
-        said = {"outcome": "failed" if found.fault else "succeeded", "deploy": change.deploy,
-                "reason": found.fault, "hosts": found.hosts, "seconds": round(seconds, 3),
-                "all_as_wanted": found.all_as_wanted, "lost": found.lost}  # fmt: skip
+        word = "succeeded" if found.event == "succeeded" else "failed"
+        said = {"outcome": word, "deploy": change.deploy, "reason": found.reason,
+                "hosts": found.hosts, "seconds": round(seconds, 3),
+                "all_as_wanted": found.all_as_wanted, "lost": found.lost,
+                "without": found.without}  # fmt: skip
         sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
         return
     for name, at in found.hosts.items():
         click.echo(f"  {name:12} {at}")
-    what = "rollback" if change.is_rollback else "deployment"
+    what = f"{'rollback' if change.is_rollback else 'deployment'} to {environment}"
+    if found.without:
+        what += f" without {', '.join(found.without)}"
     took = f"{seconds:.0f} s, {change.deploy}"
     if not found.fault:
         word = "succeeded" if found.all_as_wanted else "ended, but not every host is well"
-        click.echo(f"The {what} to {environment} {word} ({took}).")
+        click.echo(f"The {what} {word} ({took}).")
         return
-    click.echo(click.style(f"The {what} to {environment} FAILED", fg="red") + f" ({took}): "
+    click.echo(click.style(f"The {what} FAILED", fg="red") + f" ({took}): "
                f"{found.fault}")  # fmt: skip
     if found.all_as_wanted and not found.was_switched:
         click.echo("No host was switched; each runs what it ran before.")
@@ -131,6 +135,9 @@ def _notes(name: str, one: m.HostStatus) -> list[str]:
     if one.pending:
         notes.append(f"{name}: trying {one.pending.path}; goes back to "
                      f"{one.pending.origin or 'nothing'} unless confirmed")  # fmt: skip
+    if one.went_back:
+        notes.append(f"{name}: went back from {one.went_back.path}, "
+                     f"{_ago(one.went_back.timestamp)} ago: {one.went_back.reason}")  # fmt: skip
     if one.holder:
         notes.append(f"{name}: {one.holder} is deploying")
     if one.lock:

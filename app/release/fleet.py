@@ -11,12 +11,12 @@ ends.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from app.errors import AppError, RefusedError, ReleaseError
+from app.errors import AppError, RefusedError, ReleaseError, UnreachableError
 from app.release import messages as m
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ _Found = TypeVar("_Found")
 _Member = TypeVar("_Member", "Member", "Remote")
 FENCE = "fence"
 """The code of a refusal because the lease is over."""
+HOW_TO_LEAVE_OUT = "A host that is down for longer is left out by: --without HOST"
 _BEATS_A_WINDOW = 4
 _MOST_AT_ONCE = 16
+_END_AGAIN_S = 0.1
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Member:
         unfinished: whether an earlier run brought that one here and not to every host.
         origin: what ran before that unfinished one.
         switched: whether this run has begun to switch it.
+        confirming: whether it was asked to make that final, and so may have.
+        undone: whether this run has begun to take back what an unfinished one had left there.
         lost: what it said of the end of this run's lease; empty: the lease holds, for all we know.
         is_silent: whether it could not be reached when it was asked last.
     """
@@ -55,6 +59,8 @@ class Member:
     unfinished: bool = False
     origin: str = ""
     switched: bool = False
+    confirming: bool = False
+    undone: bool = False
     lost: str = ""
     is_silent: bool = False
 
@@ -62,6 +68,10 @@ class Member:
     def name(self) -> str:
         """Of the host."""
         return self.remote.name
+
+    def end_commands(self) -> None:
+        """End the commands that are waited for; an order that the host has goes on there."""
+        self.remote.end_commands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +182,7 @@ def end(fleet: Fleet, result: str) -> list[str]:
     def was_told(member: Member) -> bool:
         if member.lost or member.is_silent:
             return False
-        order = m.End(member.fence, fleet.deploy, fleet.by, result)
+        order = m.End(member.fence, fleet.deploy, fleet.by, result, list(fleet.environment.without))
         try:
             with noticing_loss(member):
                 member.remote.ask("end", order, m.Nothing)
@@ -199,11 +209,21 @@ def noticing_loss(member: Member) -> Iterator[None]:
 def gather(members: Sequence[_Member], action: Callable[[_Member], _Found]) -> list[_Found]:
     """Do something for each of some hosts at once and wait for all of them.
 
+    When that is interrupted, the commands that it waits for are ended: some take half an hour.
+
     Raises:
         ReleaseError: it failed somewhere; names every host and its reason.
     """
     with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
         futures = [pool.submit(action, member) for member in members]
+        try:
+            wait(futures)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(futures, _END_AGAIN_S).not_done:
+                for member in members:
+                    member.end_commands()
+            raise
         faults = [
             (member, error)
             for member, future in zip(members, futures, strict=True)
@@ -229,4 +249,6 @@ def _begin(fleet: Fleet, remote: Remote) -> Member:
         begun = remote.ask("begin", order, m.Begun, fleet.environment.start_timeout_s)
     except RefusedError as error:
         raise RefusedError(error.code, f"{remote.name}: {error.reason}") from error
+    except UnreachableError as error:
+        raise UnreachableError(f"{error}\n{HOW_TO_LEAVE_OUT}") from error
     return Member(remote, begun.fence, begun.path, begun.unfinished, begun.origin)

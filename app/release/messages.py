@@ -6,6 +6,7 @@ and what one lacks has its default.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -154,11 +155,16 @@ class Window(msgspec.Struct):
 
 
 class TrafficSeen(msgspec.Struct):
-    """The traffic before the last switch, and since, in slices of equal length."""
+    """The traffic before the last switch, and since, in slices of equal length.
+
+    Attributes:
+        closed: whether the service is closed for maintenance, so that clients show nothing.
+    """
 
     before: Window
     after: list[Window]
     seconds: float
+    closed: bool = False
 
 
 class Back(Held):
@@ -175,10 +181,11 @@ class At(msgspec.Struct):
 
 
 class End(Held):
-    """Let go of the lease; `result` goes to the audit log."""
+    """Let go of the lease; `result` goes to the audit log, with the hosts that were left out."""
 
     by: str
     result: str
+    without: list[str] = []
 
 
 class Pending(msgspec.Struct):
@@ -235,7 +242,8 @@ class Confirmed(msgspec.Struct):
     Attributes:
         origin: what ran before it.
         at: wall clock, seconds since the epoch.
-        complete: whether every other host of the run was confirmed, too.
+        complete: whether every other host of the environment was confirmed, too.
+        without: the hosts that were left out, where every other one was.
     """
 
     path: str
@@ -246,6 +254,7 @@ class Confirmed(msgspec.Struct):
     by: str
     at: float
     complete: bool = False
+    without: list[str] = []
 
 
 class Begun(msgspec.Struct):
@@ -261,41 +270,6 @@ class Begun(msgspec.Struct):
     path: str
     unfinished: bool = False
     origin: str = ""
-
-
-class HostStatus(msgspec.Struct):
-    """All that is known of a host.
-
-    Attributes:
-        path: of the release that it is set to.
-        release: name of what the workers say that they run.
-        fault: why it is not healthy; empty: it is.
-        since: wall clock since when the release is confirmed; 0: it is not.
-        confirmed: releases that were confirmed, newest last.
-        kept: paths that are kept here, and so may be rolled back to.
-        maintenance: whether the service is closed.
-        holder: who deploys now; empty: nobody.
-    """
-
-    environment: str
-    path: str
-    release: str
-    commit: str
-    fault: str
-    since: float
-    confirmed: list[Confirmed]
-    kept: list[str]
-    free_bytes: int
-    pending: Pending | None = None
-    lock: Lock | None = None
-    maintenance: bool = False
-    holder: str = ""
-
-
-class AuditWanted(msgspec.Struct):
-    """Ask for the last entries of the audit log."""
-
-    entries: int
 
 
 class AuditEntry(msgspec.Struct):
@@ -316,6 +290,48 @@ class AuditEntry(msgspec.Struct):
     reason: str = ""
     result: str = ""
     chain: str = ""
+
+    @property
+    def timestamp(self) -> float:
+        """`at` in seconds since the epoch."""
+        return datetime.fromisoformat(self.at).timestamp()
+
+
+class HostStatus(msgspec.Struct):
+    """All that is known of a host.
+
+    Attributes:
+        path: of the release that it is set to.
+        release: name of what the workers say that they run.
+        fault: why it is not healthy; empty: it is.
+        since: wall clock since when the release is confirmed; 0: it is not.
+        confirmed: releases that were confirmed, newest last.
+        kept: paths that are kept here, and so may be rolled back to.
+        maintenance: whether the service is closed.
+        holder: who deploys now; empty: nobody.
+        went_back: how the last release was taken back that was tried since the last confirmation.
+    """
+
+    environment: str
+    path: str
+    release: str
+    commit: str
+    fault: str
+    since: float
+    confirmed: list[Confirmed]
+    kept: list[str]
+    free_bytes: int
+    pending: Pending | None = None
+    lock: Lock | None = None
+    maintenance: bool = False
+    holder: str = ""
+    went_back: AuditEntry | None = None
+
+
+class AuditWanted(msgspec.Struct):
+    """Ask for the last entries of the audit log."""
+
+    entries: int
 
 
 class Audited(msgspec.Struct):
@@ -343,6 +359,7 @@ class Finish(Held):
     """Every host of the run is confirmed: note that, and forget releases that need not be kept."""
 
     by: str
+    without: list[str] = []
 
 
 class Finished(msgspec.Struct):

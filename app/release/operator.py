@@ -17,12 +17,12 @@ import msgspec
 from app.errors import AppError, ConfigError, Fault, RefusedError, ReleaseError
 from app.release import argv, inventory, statements
 from app.release import messages as m
-from app.release.fleet import gather
+from app.release.fleet import HOW_TO_LEAVE_OUT, gather
 from app.release.remote import Remote, write_ssh_config
 from app.release.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from app.release.inventory import Environment, Inventory
 
@@ -150,7 +150,10 @@ class Operator:
 
     def candidates(self) -> dict[str, m.Confirmed]:
         """The releases that every host can roll back to, newest first, by their store path."""
-        hosts = list(self.ask_all("status", m.Nothing(), m.HostStatus).values())
+        try:
+            hosts = list(self.ask_all("status", m.Nothing(), m.HostStatus).values())
+        except ReleaseError as error:
+            raise ReleaseError(f"{error}\n{HOW_TO_LEAVE_OUT}") from error
         newest = {one.path: one for status in hosts for one in status.confirmed}
         common = set(newest)
         for status in hosts:
@@ -169,8 +172,9 @@ def caller_name(environ: Mapping[str, str]) -> str:
 
 @contextmanager
 def operating(
-    config: Path, name: str, environ: Mapping[str, str], *, admin: bool = False
-) -> Iterator[Operator]:
+    config: Path, name: str, environ: Mapping[str, str], *, admin: bool = False,
+    without: Sequence[str] = (),
+) -> Iterator[Operator]:  # fmt: skip
     """Act on an environment for as long as the block lasts.
 
     Args:
@@ -178,12 +182,13 @@ def operating(
         name: of the environment.
         environ: of this process.
         admin: come as the hosts' `admin`, by the operator's own key, instead of the service's user.
+        without: names of hosts that are left out.
 
     Raises:
         ConfigError: deploy.toml is wrong, or a key is missing.
     """
     found = inventory.read(config)
-    environment = found.environment(name)
+    environment = found.environment(name).leaving_out(without)
     shell = Shell(environ)
     by = caller_name(environ)
     with tempfile.TemporaryDirectory(prefix="windlass-ssh-") as folder:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +28,8 @@ class HostPreview(msgspec.Struct):
         path: of the release that it is set to; empty: none.
         bytes_to_send: uncompressed.
         free_bytes: in the file system of its store.
-        difference: of the rendered configuration; where the release is not there yet, why not.
+        difference: of the rendered configuration; where the release is not there yet, of both as
+            they are by default settings.
         new_settings: that the new release has and the old one has not: they have their defaults.
         unknown_settings: in the host's settings.env and not of the new release.
     """
@@ -45,7 +48,7 @@ class Preview(msgspec.Struct):
 
     Attributes:
         added, removed: packages of the closure, NAME VERSION, beside those of the first host.
-        changed: NAME OLD -> NEW.
+        changed: NAME OLD -> NEW; or why nothing can be compared.
         commits: that are new, a line each; of the first host.
     """
 
@@ -66,7 +69,7 @@ def preview(operator: Operator, path: str) -> Preview:
     hosts = {remote.name: _of_host(remote, path, signed, size_of) for remote in operator.remotes}
     first = next(iter(hosts.values()))
     commit = commit_of(path)
-    added, removed, changed = _packages(_closure_of(operator, first.path), list(size_of))
+    added, removed, changed = packages(operator, first.path, list(size_of))
     return Preview(
         path, commit, added, removed, changed, commits(operator, first.commit, commit), hosts
     )
@@ -94,11 +97,30 @@ def commit_of(path: str) -> str:
         return ""
 
 
+def difference_by_default(old: str, new: str) -> str:
+    """How the configuration of two releases differs, as they carry it: by default settings."""
+    if not old:
+        return "nothing is deployed here yet; deploy checks it there"
+    said = ["the release is not on this host yet; deploy checks it there"]
+    for name in ("supervisord.conf", "nginx.conf"):
+        try:
+            before, after = (
+                Path(release, "share", "windlass", name).read_text().splitlines()
+                for release in (old, new)
+            )
+        except OSError:
+            return f"{said[0]}; by default settings it cannot be compared here"
+        said += difflib.unified_diff(before, after, name, f"{name} (new)", lineterm="", n=1)
+    if len(said) == 1:
+        return f"{said[0]}; by default settings the configuration stays as it is"
+    return "\n".join([f"{said[0]}; by default settings the configuration differs:", *said[1:]])
+
+
 def _of_host(remote: Remote, path: str, signed: m.Signed, size_of: dict[str, int]) -> HostPreview:
     status = remote.ask("status", m.Nothing(), m.HostStatus)
     inspected = remote.ask("inspect", m.Inspect(sorted(size_of)), m.Inspected)
     to_send = sum(size_of[missing] for missing in inspected.missing)
-    rendered = m.Rendered("the release is not on this host yet; deploy checks it there", [], [])
+    rendered = m.Rendered(difference_by_default(status.path, path), [], [])
     if path not in inspected.missing:
         try:
             rendered = remote.ask("render", m.Render(path, signed), m.Rendered)
@@ -110,15 +132,16 @@ def _of_host(remote: Remote, path: str, signed: m.Signed, size_of: dict[str, int
     )  # fmt: skip
 
 
-def _closure_of(operator: Operator, path: str) -> list[str]:
-    """The closure of a release that this machine has, too; nothing else can be compared."""
-    if not path:
-        return []
-    done = operator.shell.attempt(argv.closure(path), timeout_s=_TIMEOUT_S)
-    return done.output.split() if done.code == 0 else []
-
-
-def _packages(old: list[str], new: list[str]) -> tuple[list[str], list[str], list[str]]:
+def packages(
+    operator: Operator, running: str, new: list[str]
+) -> tuple[list[str], list[str], list[str]]:
+    """The packages that a closure adds to a running release's, removes from it, and changes."""
+    old: list[str] = []
+    if running:
+        done = operator.shell.attempt(argv.closure(running), timeout_s=_TIMEOUT_S)
+        if done.code != 0:
+            return [], [], [f"(cannot be compared: {running} is not in this machine's store)"]
+        old = done.output.split()
     before, after = _versions(old), _versions(new)
     added = [f"{name} {after[name]}".strip() for name in sorted(after.keys() - before.keys())]
     removed = [f"{name} {before[name]}".strip() for name in sorted(before.keys() - after.keys())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from contextlib import contextmanager
@@ -46,9 +47,9 @@ class Progress:
         self._lock = threading.Lock()
 
     def tell(self, event: Event) -> None:
-        """Pass an event on."""
+        """Pass an event on; a terminal or pipe that is gone ends no run."""
         event.at_s = round(time.monotonic() - self._begun, 3)
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             self._show(event)
 
     def say(self, step: str, text: str, host: str = "") -> None:

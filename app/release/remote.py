@@ -51,6 +51,10 @@ class Remote:
         """By which people call it."""
         return self.host.name
 
+    def end_commands(self) -> None:
+        """End the commands that are waited for, of other hosts, too; held leases stay held."""
+        self.shell.end_running()
+
     def ask(
         self, order: str, message: msgspec.Struct, answer: type[_Answer], timeout_s: float = 60.0
     ) -> _Answer:
@@ -60,7 +64,7 @@ class Remote:
             RefusedError: the host says no.
             UnreachableError: it cannot be reached, or gives no answer in time.
         """
-        command = argv.ssh(self.config, self.name, ("windlass", "host", order))
+        command = argv.ssh(self.config, self.name, argv.order(order))
         given = msgspec.json.encode(message).decode()
         try:
             done = self.shell.attempt(command, timeout_s=timeout_s, given=given)
@@ -90,7 +94,7 @@ class Remote:
         def extend(order: m.Extend, timeout_s: float) -> None:
             try:
                 if not kept:
-                    words = argv.ssh(self.config, self.name, ("windlass", "host", "hold"))
+                    words = argv.ssh(self.config, self.name, argv.order("hold"))
                     kept.append(Conversation(words, self.shell.environ))
                 said = kept[0].ask(msgspec.json.encode(order), timeout_s)
                 reply = msgspec.json.decode(said, type=m.Reply[m.Nothing])

@@ -1,7 +1,8 @@
 """The one place where commands of a release are executed: with a deadline, and reaped.
 
 A command gets no terminal and no standard input but what it is handed. One that takes too long is
-ended with all that it has started, and so is one whose caller is interrupted.
+ended with all that it has started, and so is one whose caller is interrupted; callers that are
+threads are not, and `end_running` is for them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import select
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.errors import CommandError
@@ -45,6 +46,13 @@ class Shell:
     """
 
     environ: Mapping[str, str]
+    _running: set[subprocess.Popen[str]] = field(default_factory=set, repr=False, compare=False)
+
+    def end_running(self) -> None:
+        """End every command that runs now; whoever waits for one is told that it was killed."""
+        for process in tuple(self._running):
+            if process.returncode is None:
+                _kill(process)
 
     def run(
         self,
@@ -87,11 +95,13 @@ class Shell:
             raise CommandError(
                 f"{argv[0]} cannot be executed ({error.strerror}); is it installed and in PATH?"
             ) from error
+        self._running.add(process)
         try:
             output, errors = process.communicate(given, timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             raise CommandError(f"{shown(argv)} took longer than {timeout_s:g} s") from error
         finally:
+            self._running.discard(process)
             _end(process)
         return Done(process.returncode, output, errors)
 
@@ -159,10 +169,14 @@ def _how(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
 
 
+def _kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:

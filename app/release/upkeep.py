@@ -13,7 +13,7 @@ from app.errors import ReleaseError
 from app.release import display, inventory, setup, statements
 from app.release import messages as m
 from app.release.announcing import News, Told, announce
-from app.release.caller import CONFIG, JSON, RELEASE, Caller, operating_as_called
+from app.release.caller import CONFIG, JSON, RELEASE, WITHOUT, Caller, operating_as_called
 from app.release.fleet import end, under_lease
 from app.release.inventory import EVENTS
 from app.release.operator import Operator, caller_name, operating
@@ -131,9 +131,10 @@ def maintenance_command(environment: str, state: str, config: Path) -> None:
 
 @click.command("gc", short_help="Remove releases that need not be kept.")
 @click.argument("environment")
+@WITHOUT
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @CONFIG
-def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
+def gc_command(environment: str, without: tuple[str, ...], config: Path, *, dry_run: bool) -> None:
     """Remove releases from the hosts of ENVIRONMENT that need not be kept.
 
     Never what runs, the way back, or what deploy.toml keeps by number and age. Each deployment does
@@ -147,7 +148,7 @@ def gc_command(environment: str, config: Path, *, dry_run: bool) -> None:
         if not done.paths:
             click.echo(f"{name:12} nothing to remove")
 
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, without) as operator:
         _under_lease(
             operator,
             lambda fence, deploy_id: m.Collect(fence, deploy_id, operator.by, dry_run), show,

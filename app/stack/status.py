@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app import log
+from app.errors import StackError
 from app.process import state
 from app.stack import groups, redis
 from app.stack.supervisor import Supervisor
@@ -45,6 +46,7 @@ class StackStatus(msgspec.Struct):
 
     Attributes:
         running: whether it is up.
+        problem: why its processes could not be asked for, or empty.
         release: what the master runs.
         generation: how often the master has loaded its code.
         reload: how the last reload went, or empty.
@@ -65,6 +67,7 @@ class StackStatus(msgspec.Struct):
     state_dir: str
     processes: list[ProcessStatus]
     leftovers: dict[str, list[int]]
+    problem: str = ""
 
 
 def read(settings: Settings, layout: Layout) -> StackStatus:
@@ -76,6 +79,7 @@ def read(settings: Settings, layout: Layout) -> StackStatus:
     """
     running = Supervisor(layout.run / "supervisord.sock").is_running()
     serving = master(layout) if running else None
+    found, problem = _processes_or_why_not(layout) if running else ([], "")
     return StackStatus(
         running=running,
         release=serving.release if serving else "",
@@ -86,8 +90,9 @@ def read(settings: Settings, layout: Layout) -> StackStatus:
         ports=[*settings.ports, *([settings.tls_port] if settings.has_tls else [])],
         redis=log.mask(redis.address(settings, layout)) if running else "",
         state_dir=str(layout.state),
-        processes=processes(layout) if running else [],
+        processes=found,
         leftovers={} if running else _leftovers(layout),
+        problem=problem,
     )
 
 
@@ -114,6 +119,13 @@ def processes(layout: Layout) -> list[ProcessStatus]:
             entry.release = serving.release
             found += _workers(serving, now)
     return found
+
+
+def _processes_or_why_not(layout: Layout) -> tuple[list[ProcessStatus], str]:
+    try:
+        return processes(layout), ""
+    except StackError as error:
+        return [], str(error)
 
 
 def _leftovers(layout: Layout) -> dict[str, list[int]]:

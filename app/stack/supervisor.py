@@ -35,6 +35,10 @@ class ProgramState:
     started: float
 
 
+class NoAnswerError(StackError):
+    """supervisord is there and did not answer in time."""
+
+
 class Supervisor:
     """The supervisord that listens on one socket.
 
@@ -46,9 +50,11 @@ class Supervisor:
         self._path = socket_path
 
     def is_running(self) -> bool:
-        """Whether it answers."""
+        """Whether it is there; one that is too busy to answer is."""
         try:
             self._call("getState")
+        except NoAnswerError:
+            return True
         except StackError:
             return False
         return True
@@ -81,6 +87,12 @@ class Supervisor:
                 return getattr(proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
             raise StackError(f"supervisord refused {method}: {fault.faultString}") from fault
+        # A full queue of a unix socket is told at once, and not waited for.
+        except (TimeoutError, BlockingIOError) as error:
+            raise NoAnswerError(
+                f"supervisord did not answer {method} within {_TIMEOUT_S:g} s; is the machine "
+                "overloaded? see: windlass logs supervisord"
+            ) from error
         except (OSError, xmlrpc.client.Error) as error:
             raise StackError("The stack is not running; start it with: windlass up") from error
         finally:

@@ -65,3 +65,22 @@ def test_traffic_decides_whether_a_release_stays(
     else:
         assert outcome.fault == ""
         assert fleet.at() == [fleet.new] * 3
+
+
+def test_a_service_that_is_closed_for_maintenance_convicts_no_release(tmp_path: Path) -> None:
+    fleet = NearFleet(tmp_path, bake_s=60)
+    for host in fleet.hosts:
+        host.site.maintenance.touch()
+
+    def clients(name: str, order: str) -> None:
+        if order == "traffic":
+            (host,) = [one for one in fleet.hosts if one.name == name]
+            log(host, REQUESTS, 0.01, before=False)
+
+    fleet.when = clients
+    outcome = fleet.deploy(fleet.new)
+    assert outcome.fault == ""
+    assert fleet.at() == [fleet.new] * 3
+    assert [one.text for one in fleet.events if (one.step, one.state) == ("bake", "said")] == [
+        "closed for maintenance: clients' requests say no more of it"
+    ]

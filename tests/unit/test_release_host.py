@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,10 @@ def test_extending_a_lease_moves_the_deadline_of_its_own_switch_only(site: Site)
     pending = site.pending()
     assert pending is not None
     assert 50 < sites.left_s(pending.boot, pending.deadline_s) <= 60
+    failed = msgspec.structs.replace(pending, deadline_s=0.0, attempts=1)
+    site.write("switch", failed)
+    lease.extend(site, Extend(held.fence, "mine", 60.0))
+    assert site.pending() == failed, "a way back that goes on is not put off"
 
 
 def test_a_lock_keeps_everybody_out_and_says_why(site: Site) -> None:
@@ -223,6 +228,61 @@ def test_traffic_is_split_at_the_switch(site: Site, monkeypatch: pytest.MonkeyPa
     assert (seen.before.requests, seen.before.errors) == (29, 0)
     assert [window.requests for window in seen.after] == [14, 15]
     assert [window.errors for window in seen.after] == [0, 9]
+
+
+BEGUN = 1767225600.0  # 2026-01-01T00:00:00Z
+
+
+def noted(site: Site, second: int, action: str, deploy: str, result: str) -> None:
+    """An audit entry of a second; the chain does not matter here."""
+    at = f"2026-01-01T00:00:{second:02}.000Z"
+    one = AuditEntry(at, action, "alice", deploy, result=result)
+    with (site.record / "audit.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(one) + b"\n")
+
+
+@pytest.fixture
+def second_by_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A host with an answer 503 in each of 60 s, which switched after 50 of them."""
+    logs = site.stack / "log"
+    logs.mkdir(parents=True)
+    line = '{{"timestamp":"2026-01-01T00:00:{:02}+00:00","status":503,"duration_s":0.01}}\n'
+    (logs / "nginx.log").write_text("".join(line.format(second) for second in range(60)))
+    site.write("switch", Pending("d", 1, "", "x", sites.boot(), 0.0, BEGUN + 50, "", ""))
+    monkeypatch.setattr("time.time", lambda: BEGUN + 60)
+    return site
+
+
+def test_traffic_before_is_of_the_wanted_seconds_only(second_by_second: Site) -> None:
+    assert traffic.read(second_by_second, 10.0).before.requests == 9
+
+
+def test_traffic_of_a_release_that_the_host_went_back_from_excuses_nothing(
+    second_by_second: Site,
+) -> None:
+    site = second_by_second
+    noted(site, 5, "switch", "kept", "begun")
+    noted(site, 8, "confirm", "kept", "confirmed")
+    noted(site, 10, "switch", "tried", "begun")
+    noted(site, 15, "back", "tried", "not yet: it is busy")
+    noted(site, 20, "back", "tried", audit.WENT_BACK)
+    noted(site, 50, "switch", "d", "begun")
+    seen = traffic.read(site, 300.0)
+    assert seen.before.requests == 49 - 13, "one second is left out on either side, too"
+    assert sum(window.requests for window in seen.after) == 9
+
+
+def test_traffic_while_the_service_was_closed_is_not_counted(second_by_second: Site) -> None:
+    site = second_by_second
+    noted(site, 10, "maintenance", "", "on")
+    noted(site, 20, "maintenance", "", "off")
+    seen = traffic.read(site, 300.0)
+    assert (seen.before.requests, seen.closed) == (49 - 13, False)
+    site.maintenance.touch()
+    os.utime(site.maintenance, (BEGUN + 40, BEGUN + 40))
+    seen = traffic.read(site, 300.0)
+    assert (seen.before.requests, seen.closed) == (39 - 13, True)
+    assert sum(window.requests for window in seen.after) == 0
 
 
 # ---- orders

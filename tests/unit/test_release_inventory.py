@@ -105,6 +105,8 @@ def test_every_fault_is_listed_with_what_is_allowed(tmp_path: Path) -> None:
         ("", "environments: is missing"),
         ("environments = 1", "environments: is missing"),
         ("[environments.staging]\nhosts = 3", "hosts: must be tables"),
+        ("[environments.staging]\nhosts = []", "hosts: is missing; at least one host is needed"),
+        ("[environments.staging]", "hosts: is missing; at least one host is needed"),
         ("[environments]\nstaging = 1", "environments.staging: must be a table"),
         ('x = "', "Unterminated"),
     ],

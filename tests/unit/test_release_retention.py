@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.release.host.retention import kept
-from app.release.messages import Begin, Collect, Switch
+from app.release.messages import Begin, Collect, End, Switch
 from tests.release_near import NearFleet, NearShell
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def test_a_deployment_forgets_what_is_neither_new_nor_young(tmp_path: Path) -> None:
@@ -69,3 +74,38 @@ def test_what_cannot_be_collected_is_said_and_fails_no_deployment(tmp_path: Path
     said = [event for event in fleet.events if event.step == "collect" and "failed" in event.text]
     assert {event.host for event in said} == {"two"}
     assert all(host.site.confirmed()[-1].complete for host in fleet.hosts)
+
+
+def test_a_full_disk_keeps_nobody_from_making_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = NearFleet(tmp_path)
+    one = fleet.host("one")
+    fence = one.agent.begin(Begin("d-0", "alice@desk", 60.0)).fence
+    one.agent.end(End(fence, "d-0", "alice@desk", "failed"))
+    spare = one.site.record / "spare"
+    assert spare.stat().st_blocks * 512 >= one.site.spare_bytes, "the room is truly held"
+
+    def full(_descriptor: int) -> None:
+        if spare.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    fence = one.agent.begin(Begin("d-1", "alice@desk", 60.0)).fence
+    assert one.agent.collect(Collect(fence, "d-1", "alice@desk")).paths == []
+
+
+def test_a_disk_that_is_full_without_a_spare_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = NearFleet(tmp_path).host("one")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    order = msgspec.json.encode(Begin("d-1", "alice@desk", 60.0))
+    refusal = one.agent.answer("begin", order).refusal
+    assert refusal is not None
+    assert refusal.code == "unfit"
+    assert refusal.reason.startswith("the disk is full; make room with: windlass gc")

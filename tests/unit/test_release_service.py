@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from app.errors import ReleaseError
+from app.errors import RefusedError, ReleaseError
 from app.release.host.service import Service
 from app.release.host.site import Site, SiteConfig
+from app.release.messages import HostStatus, Reply
 from app.release.shell import Shell
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Scripted:
             "#!/bin/sh\n"
             f"cd {folder}\n"
             "case $1 in\n"
+            "host) cat agent ;;\n"
             "status) if [ -e silent ]; then rm silent; exit 1; fi; cat status ;;\n"
             "reload) echo reload >>told; [ ! -e refuses ] || { echo 'windlass: no' >&2; exit 1; }\n"
             "    cp after status ;;\n"
@@ -79,6 +81,15 @@ def test_a_service_that_cannot_say_how_it_is_is_not_taken_for_down(host: Scripte
     assert host.told() == ["reload"]
 
 
+def test_a_service_whose_supervisor_does_not_answer_is_upgraded_and_not_called_down(
+    host: Scripted,
+) -> None:
+    (host.folder / "status").write_text(json.dumps({"running": True, "problem": "no answer"}))
+    assert host.service.fault(NAME) == "no answer"
+    host.service.activate(host.path)
+    assert host.told() == ["reload"]
+
+
 def test_a_service_that_is_down_is_left_to_its_unit(host: Scripted) -> None:
     (host.folder / "status").write_text(host.of("1-bbbbbbb", running=False))
     with pytest.raises(ReleaseError, match="after 1 s the service is down"):
@@ -90,3 +101,26 @@ def test_an_upgrade_that_is_refused_says_why(host: Scripted) -> None:
     (host.folder / "refuses").touch()
     with pytest.raises(ReleaseError, match=r"^no$"):
         host.service.activate(host.path)
+
+
+def test_a_release_that_answers_as_the_agent_may_become_it(host: Scripted) -> None:
+    status = HostStatus("staging", host.path, NAME, "a" * 40, "", 0.0, [], [], 1)
+    (host.folder / "agent").write_bytes(msgspec.json.encode(Reply(status)))
+    host.service.check_agent(host.path)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("Traceback (most recent call last):", "gives no answer:\nTraceback"),
+        ("", "gives no answer"),
+        ("{}", "it fails: it says nothing"),
+        ('{"refusal":{"code":"failed","reason":"lease.json cannot be read"}}', "it fails: lease"),
+        ('{"answer":{"environment":"staging"}}', "gives no answer"),
+    ],
+)
+def test_a_release_that_cannot_be_the_agent_is_refused(host: Scripted, said: str, why: str) -> None:
+    (host.folder / "agent").write_text(said)
+    with pytest.raises(RefusedError, match=why) as caught:
+        host.service.check_agent(host.path)
+    assert caught.value.code == "unfit"

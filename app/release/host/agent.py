@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from app.release.host.site import Site
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_MAKE_ROOM = "make room with: windlass gc; where that cannot begin, by logging in"
 EXECUTABLE = ("check", "config", "status")
 """Commands of a release that `windlass exec` may run: none of them changes anything."""
 
@@ -74,21 +77,41 @@ class Agent:
             refusal = m.Refusal(error.code, error.reason)
         except msgspec.MsgspecError as error:
             refusal = m.Refusal("unknown", f"the order {order} is wrong: {error}")
-        except (AppError, OSError) as error:
+        except AppError as error:
             refusal = m.Refusal("failed", str(error))
+        except OSError as error:
+            refusal = m.Refusal("failed", str(error))
+            if error.errno in _FULL:
+                refusal = m.Refusal("unfit", f"the disk is full; {_MAKE_ROOM}")
         return m.Reply(refusal=refusal)
 
     # ---- the lease
 
     def begin(self, order: m.Begin) -> m.Begun:
         """Give the lease, once what an earlier deployer left open is taken back."""
-        lease.refuse_when_locked(self.site)
-        self.switching.settle_overdue()
+        try:
+            begun = self._begin(order)
+        except OSError as error:
+            # With nobody let in, nobody could make room.
+            if error.errno not in _FULL or not self.site.give_spare_up():
+                raise
+            return self._begin(order)
+        self.site.lay_in_spare()
+        return begun
+
+    def _begin(self, order: m.Begin) -> m.Begun:
         held = lease.take(self.site, order)
+        try:
+            if self.switching.settle_left_open(order.deploy):
+                held = lease.take(self.site, order)  # going back may have outlasted it
+        except (AppError, OSError):
+            lease.release(self.site, m.Held(held.fence, order.deploy))
+            raise
         self._note("begin", order.by, order.deploy)
         confirmed = self.site.confirmed()
         last = confirmed[-1] if confirmed else None
-        unfinished = last is not None and not last.complete and last.path == self.site.current()
+        is_there = last is not None and last.path == self.site.current()
+        unfinished = last is not None and is_there and not (last.complete or last.without)
         return m.Begun(
             held.fence, self.site.current(), unfinished, last.origin if last and unfinished else ""
         )
@@ -102,15 +125,16 @@ class Agent:
         """Let go of the lease."""
         lease.require_newest(self.site, order)
         if order.result == "complete":
-            self.switching.complete()
+            self.switching.complete(order.without)
         lease.release(self.site, order)
-        self._note("end", order.by, order.deploy, result=order.result)
+        without = f" without {', '.join(order.without)}" if order.without else ""
+        self._note("end", order.by, order.deploy, result=f"{order.result}{without}")
         return m.Nothing()
 
     def finish(self, order: m.Finish) -> m.Finished:
         """Note that every host of the run is confirmed, then forget what need not be kept."""
         lease.require_newest(self.site, order)
-        self.switching.complete()
+        self.switching.complete(order.without)
         try:
             done = Retention(self.site, self.shell).forget(order)
         except (AppError, OSError) as error:
@@ -161,8 +185,9 @@ class Agent:
             free_bytes=retention.free_bytes(site),
             pending=site.pending(),
             lock=site.lock(),
-            maintenance=(site.stack / "maintenance").exists(),
+            maintenance=site.maintenance.exists(),
             holder=held.by if sites.left_s(held.boot, held.deadline_s) > 0 else "",
+            went_back=audit.went_back(site),
         )
 
     def audit(self, order: m.AuditWanted) -> m.Audited:
@@ -184,8 +209,8 @@ class Agent:
         """Show what a release would change of the configuration, and of the settings."""
         from app.release.host.rendering import rendered
 
-        # Its code is run for this, so it must be a release and not just any path.
-        self.switching.permission.require_signed(order.path, order.release)
+        # Its code is run for this, as the user who owns the records: only what may run here at all.
+        self.switching.permission.require(order.path, order.release)
         return rendered(self.site, self.shell, order.path)
 
     # ---- what a person sets
@@ -215,7 +240,7 @@ class Agent:
 
     def maintenance(self, order: m.Maintenance) -> m.Nothing:
         """Close the service, or open it."""
-        file = self.site.stack / "maintenance"
+        file = self.site.maintenance
         if order.on:
             file.touch()
         else:

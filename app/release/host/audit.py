@@ -17,11 +17,15 @@ import msgspec
 from app.release.messages import Audited, AuditEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from app.release.host.site import Site
 
+WENT_BACK = "went back"
+"""The result of a way back that has reached its end."""
 _FILE = "audit.jsonl"
+_TAIL_BYTES = 65536
 
 
 def append(site: Site, entry: AuditEntry) -> None:
@@ -66,20 +70,34 @@ def read(site: Site, entries: int) -> Audited:
     return Audited(found[-entries:] if entries else [], fault)
 
 
+def newest(site: Site) -> Iterator[AuditEntry]:
+    """The entries of some days, newest first, without a look at the chain."""
+    yield from _newest(site.record / _FILE)
+
+
+def went_back(site: Site) -> AuditEntry | None:
+    """How the last release was taken back, where none was tried or confirmed since."""
+    last = next((one for one in newest(site) if one.action in {"switch", "confirm", "back"}), None)
+    return last if last is not None and last.result == WENT_BACK else None
+
+
 def _last_chain(path: Path) -> str:
+    return next((entry.chain for entry in _newest(path)), "")
+
+
+def _newest(path: Path) -> Iterator[AuditEntry]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 65536))
+            file.seek(max(0, size - _TAIL_BYTES))
             lines = file.read().splitlines()
     except FileNotFoundError:
-        return ""
+        return
     for line in reversed(lines):
         try:
-            return msgspec.json.decode(line, type=AuditEntry).chain
+            yield msgspec.json.decode(line, type=AuditEntry)
         except msgspec.MsgspecError:
             continue
-    return ""
 
 
 def _chain(before: str, entry: AuditEntry) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import click
 import msgspec
@@ -63,8 +64,7 @@ def gate(host: _Host) -> None:
         click.echo(f"windlass: {error}", err=True)
         sys.exit(1)
     if words == SERVE_STORE:
-        environ = host.site.service_environ(host.environ)
-        os.execvpe(words[0], words, environ)  # noqa: S606 - the store's own server takes over
+        _serve_store(host, words)
     elif words[0] == gates.LOGS:
         _show_logs(host, words[1:])
     elif words[0] == gates.HOLD:
@@ -118,6 +118,18 @@ def install(host: _Host, *, dry_run: bool) -> None:
     for what, changed in installing.install(wanted, Shell(host.environ), dry_run=dry_run):
         line = msgspec.json.encode({"what": what, "changed": changed})
         sys.stdout.write(line.decode() + "\n")
+
+
+def _serve_store(host: _Host, words: tuple[str, ...]) -> None:
+    from app.release.host import receiving
+
+    environ = host.site.service_environ(host.environ)
+    client = io.FileIO(sys.stdin.fileno(), closefd=False)
+    try:
+        sys.exit(receiving.serve(words, environ, cast("IO[bytes]", client)))
+    except RefusedError as error:
+        click.echo(f"windlass: {error}", err=True)
+        sys.exit(1)
 
 
 def _carry_out(host: _Host, name: str) -> None:

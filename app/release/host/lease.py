@@ -66,14 +66,20 @@ def extend(site: Site, order: Extend) -> None:
     """Have the lease, and the switch that was made under it, last for longer from now on."""
     with site.recording():
         require(site, order)
-        deadline_s = sites.in_s(order.window_s)
-        held = site.lease()
-        held.deadline_s = deadline_s
-        site.write("lease", held)
+        deadline_s = prolong(site, order.window_s)
         pending = site.pending()
-        if pending is not None and pending.deploy == order.deploy:
+        # A way back that has begun is not put off.
+        if pending is not None and pending.deploy == order.deploy and not pending.attempts:
             pending.deadline_s = deadline_s
             site.write("switch", pending)
+
+
+def prolong(site: Site, window_s: float) -> float:
+    """Have the lease that is held end so many seconds from now; returns when that is."""
+    held = site.lease()
+    held.deadline_s = sites.in_s(window_s)
+    site.write("lease", held)
+    return held.deadline_s
 
 
 def release(site: Site, order: Held) -> None:

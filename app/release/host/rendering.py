@@ -36,12 +36,13 @@ def rendered(site: Site, shell: Shell, path: str) -> Rendered:
             for line in _difference(site.stack / "conf" / name, Path(folder, name))
         ]
     new, old = _settings(shell, path), _settings(shell, site.current())
-    given = [
+    given = {
         line.partition("=")[0].strip()
         for line in _lines(site.settings)
         if "=" in line and not line.lstrip().startswith("#")
-    ]
-    return Rendered("\n".join(lines), sorted(new - old) if old else [], sorted(set(given) - new))
+    }
+    at_default = sorted(new - old - given) if old else []
+    return Rendered("\n".join(lines), at_default, sorted(given - new))
 
 
 def _settings(shell: Shell, path: str) -> set[str]:

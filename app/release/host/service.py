@@ -15,6 +15,7 @@ import msgspec
 
 from app.errors import CommandError, RefusedError, ReleaseError
 from app.release import argv
+from app.release.messages import HostStatus, Reply
 from app.release.shell import last_words
 
 if TYPE_CHECKING:
@@ -102,6 +103,29 @@ class Service:
         if done.code != 0:
             raise RefusedError("unfit", f"windlass check says no:\n{last_words(done)}")
 
+    def check_agent(self, path: str) -> None:
+        """Raise unless a release can be the agent of this host: once confirmed it takes the orders.
+
+        What could answer none could not be replaced by a further release either.
+        """
+        base, asked = str(self.site.base), " ".join(argv.order("status"))
+        try:
+            done = self.shell.attempt(
+                (self._program(path), "host", "--base", base, "gate"),
+                timeout_s=self.site.config().start_timeout_s, given="{}",
+                environ={**self.shell.environ, "SSH_ORIGINAL_COMMAND": asked},
+            )  # fmt: skip
+            reply = msgspec.json.decode(done.output, type=Reply[HostStatus])
+        except CommandError as error:
+            raise RefusedError("unfit", f"as this host's agent it fails: {error}") from error
+        except msgspec.MsgspecError as error:
+            raise RefusedError(
+                "unfit", f"as this host's agent it gives no answer:\n{last_words(done)}"
+            ) from error
+        if reply.answer is None:
+            why = reply.refusal.reason if reply.refusal else "it says nothing"
+            raise RefusedError("unfit", f"as this host's agent it fails: {why}")
+
     def activate(self, path: str) -> None:
         """Have the service run a release: the profile first, then the hot upgrade.
 
@@ -180,7 +204,7 @@ def run_release(shell: Shell, path: str, words: Sequence[str], timeout_s: float)
 
 def fault_of(found: ServiceStatus, name: str) -> str:
     """Why what runs is not all of the release of that name, and ready; empty when it is."""
-    if not found.running:
+    if found.problem or not found.running:
         return found.problem or "the service is down"
     workers = found.workers()
     for slot, processes in workers.items():

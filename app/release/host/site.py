@@ -79,10 +79,12 @@ class Site:
     Attributes:
         base: of all of them.
         store: folder of the store.
+        spare_bytes: of the disk that are held for the records.
     """
 
     base: Path
     store: Path = Path("/nix/store")
+    spare_bytes: int = 16 << 20
 
     @property
     def links(self) -> Path:
@@ -180,6 +182,18 @@ class Site:
         except (OSError, msgspec.MsgspecError) as error:
             raise RefusedError("unfit", f"{path} is no whole release: {error}") from error
 
+    @property
+    def maintenance(self) -> Path:
+        """The file whose presence closes the service to clients."""
+        return self.stack / "maintenance"
+
+    def closed_since(self) -> float | None:
+        """Since when the service is closed, by the wall clock; None while it is open."""
+        try:
+            return self.maintenance.stat().st_mtime
+        except OSError:
+            return None
+
     # ---- records
 
     def pending(self) -> Pending | None:
@@ -215,6 +229,30 @@ class Site:
             return None
         except (OSError, msgspec.MsgspecError) as error:
             raise ReleaseError(f"{path} cannot be read: {error}; mend or remove it") from error
+
+    # ---- room for the records on a full disk
+
+    def lay_in_spare(self) -> None:
+        """Hold some room of the disk, where there is as much; see `give_spare_up`."""
+        if self._spare.exists():
+            return
+        with contextlib.suppress(OSError), self._spare.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, self.spare_bytes)
+            except OSError:
+                self._spare.unlink()
+
+    def give_spare_up(self) -> bool:
+        """Free the room that was held, so that a full disk can be mended; whether there was any."""
+        try:
+            self._spare.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    @property
+    def _spare(self) -> Path:
+        return self.record / "spare"
 
     # ---- one at a time
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from app.release.messages import Back, Check, Held, Switch
 
 _PATIENCE_S = 5.0
+_HEALTH_PATIENCE_S = 20.0
+_POLL_S = 0.2
 _ATTEMPTS_BY_RELOAD = 2
 """Going back tries the hot upgrade so often, then starts the service anew."""
 _LAST_CONFIRMED = 200
@@ -64,6 +66,7 @@ class Switching:
         self.permission.require(order.path, order.release)
         self.keep(order.path)
         self.service.check(order.path)
+        self.service.check_agent(order.path)
         return Nothing()
 
     def switch(self, order: Switch) -> Switched:
@@ -102,8 +105,7 @@ class Switching:
             if pending is None or pending.deploy != order.deploy:
                 raise RefusedError("unhealthy", "the host has gone back already; see: audit")
             release = self.site.release_file(pending.path)
-            if fault := self.service.fault(release.name):
-                raise RefusedError("unhealthy", fault)
+            self._require_healthy(order, release.name)
             entry = Confirmed(
                 pending.path, release.name, release.commit, pending.origin, pending.deploy,
                 pending.by, time.time(),
@@ -118,13 +120,17 @@ class Switching:
             self._set_agent(pending.path)
             return Nothing()
 
-    def complete(self) -> None:
-        """Note that every host of the environment was confirmed with what this one runs."""
+    def complete(self, without: list[str]) -> None:
+        """Note that every host was confirmed with what this one runs, but those left out."""
         with self.site.recording():
             confirmed = self.site.confirmed()
             if confirmed and confirmed[-1].path == self.site.current():
-                confirmed[-1].complete = True
+                confirmed[-1].complete = not without
+                confirmed[-1].without = without
                 self.site.write("confirmed", confirmed)
+                # What was left may have come by a run that nobody saw complete.
+                self.permission.use_up(confirmed[-1].path)
+                self.permission.use_up(confirmed[-1].origin)
 
     def back(self, order: Back) -> At:
         """Go back to where this run found the host, confirmed or not.
@@ -157,6 +163,24 @@ class Switching:
                 self._settle(pending, "nobody confirmed it in time")
         return True
 
+    def settle_left_open(self, deploy: str) -> bool:
+        """Go back where another run left its switch open; whether there was anything to do.
+
+        Only for who has just been given the lease: then that other run is over.
+
+        Raises:
+            RefusedError: the host is just going back.
+            ReleaseError: it cannot yet.
+        """
+        if self.site.pending() is None:
+            return False
+        with self.site.activating(_PATIENCE_S):
+            pending = self.site.pending()
+            if pending is None or pending.deploy == deploy:
+                return False
+            self._settle(pending, "nobody confirmed it in time")
+        return True
+
     def keep(self, path: str) -> None:
         """Have a release outlast every collection of garbage."""
         link = self.site.releases / path.rpartition("/")[2]
@@ -176,6 +200,15 @@ class Switching:
             lease.require(self.site, order)  # the wait may have outlasted it
             yield
 
+    def _require_healthy(self, order: Held, name: str) -> None:
+        """Return when the service is healthy; a busy machine may not say so at the first asking."""
+        deadline = time.monotonic() + _HEALTH_PATIENCE_S
+        while fault := self.service.fault(name):
+            lease.require(self.site, order)
+            if time.monotonic() >= deadline:
+                raise RefusedError("unhealthy", fault)
+            time.sleep(_POLL_S)
+
     def _set_agent(self, path: str) -> None:
         self.service.shell.run(argv.keep(self.site.agent, path), timeout_s=60.0)
 
@@ -190,11 +223,13 @@ class Switching:
     def _write_down(self, order: Switch) -> Pending:
         pending = Pending(
             order.deploy, order.fence, self.site.current(), order.path, sites.boot(),
-            sites.in_s(order.window_s), time.time(), order.by, order.reason,
+            0.0, time.time(), order.by, order.reason,
         )  # fmt: skip
         self._audit("switch", pending, "begun", required=True)
         with self.site.recording():
             lease.require(self.site, order)
+            # The lease must not end before: whoever has it next would find this still open.
+            pending.deadline_s = lease.prolong(self.site, order.window_s)
             self.site.write("switch", pending)
         return pending
 
@@ -239,7 +274,7 @@ class Switching:
             ) from error
         with self.site.recording():
             self.site.remove("switch")
-        self._audit("back", pending, "went back", reason=reason)
+        self._audit("back", pending, audit.WENT_BACK, reason=reason)
         if pending.origin and str(self.site.agent.resolve()) == pending.path:
             self._set_agent(pending.origin)  # it had been confirmed, and no longer is
 
@@ -265,7 +300,7 @@ class Switching:
             self.site.profile.unlink(missing_ok=True)
         with self.site.recording():
             self.site.remove("switch")
-        self._audit("back", pending, "went back", reason="the service started anew before a "
+        self._audit("back", pending, audit.WENT_BACK, reason="the service started anew before a "
                     "confirmation")  # fmt: skip
 
     def _audit(

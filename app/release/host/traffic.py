@@ -1,13 +1,19 @@
-"""The traffic of a host, read from Nginx's own log: what clients truly got."""
+"""The traffic of a host, read from Nginx's own log: what clients truly got.
+
+Not counted is what says nothing of the release in force: while a release was tried that the host
+went back from, and while the service was closed for maintenance.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.release.host import audit
 from app.release.judge import bucket
 from app.release.messages import TrafficSeen, Window
 
@@ -35,16 +41,42 @@ def read(site: Site, baseline_s: float) -> TrafficSeen:
     now = time.time()
     pending = site.pending()
     switched = pending.at if pending else now
+    closed = site.closed_since()
+    left_out = _left_out(site, closed)
     before, after = Window(), [Window() for _ in range(SLICES)]
     length_s = max(1.0, (now - switched) / SLICES)
     for line in _lines(site.stack / "log", switched - baseline_s):
+        at = _seconds(line.timestamp)
+        if any(begun - 1 <= at <= ended + 1 for begun, ended in left_out):
+            continue
         # Nginx writes whole seconds. One of the second of the switch is of neither side for sure.
-        at = datetime.fromisoformat(line.timestamp).timestamp()
-        if at < switched - 1:
+        if switched - baseline_s <= at < switched - 1:
             _count(before, line)
         elif at > switched:
             _count(after[min(SLICES - 1, int((at - switched) / length_s))], line)
-    return TrafficSeen(before, after, now - switched)
+    return TrafficSeen(before, after, now - switched, closed is not None)
+
+
+def _left_out(site: Site, closed: float | None) -> list[tuple[float, float]]:
+    """From when to when traffic says nothing of the release that was in force."""
+    found = [] if closed is None else [(closed, math.inf)]
+    opened = None if closed is None else math.inf
+    went_back: dict[str, float] = {}
+    for entry in audit.newest(site):
+        at = entry.timestamp
+        if entry.action == "back" and entry.result == audit.WENT_BACK:
+            went_back[entry.deploy] = at
+        elif entry.action == "switch" and entry.deploy in went_back:
+            found.append((at, went_back.pop(entry.deploy)))
+        elif entry.action == "maintenance" and entry.result == "off":
+            opened = at
+        elif entry.action == "maintenance" and opened is not None:
+            found.append((at, opened))
+    return found
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
 def _count(window: Window, line: _Line) -> None:

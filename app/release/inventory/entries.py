@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from app.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 EVENTS = ("started", "succeeded", "failed", "rolled-back")
@@ -110,6 +110,7 @@ class Environment:
         builders: public keys whose signature makes a path a release.
         approvers: names and public keys of those who may approve.
         store_key: secret key by which Nix signs store paths; empty: they are signed already.
+        without: names of the hosts that stand in deploy.toml and are left out this time.
     """
 
     name: str
@@ -129,6 +130,23 @@ class Environment:
     smoke: tuple[Smoke, ...] = (Smoke("/health"), Smoke("/ready"))
     bake: Bake = field(default_factory=Bake)
     notify: tuple[Notify, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def leaving_out(self, names: Sequence[str]) -> Environment:
+        """The environment without some of its hosts.
+
+        Raises:
+            ConfigError: it has no such host, or no other.
+        """
+        there = [host.name for host in self.hosts]
+        faults = [Fault(name, f"there are: {', '.join(there)}")
+                  for name in names if name not in there]  # fmt: skip
+        left = tuple(host for host in self.hosts if host.name not in names)
+        if not left:
+            faults.append(Fault("--without", "at least one host must be left"))
+        if faults:
+            raise ConfigError(f"These hosts of {self.name} cannot be left out:", faults)
+        return replace(self, hosts=left, without=tuple(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class _Reader:
         }
         bake = values.pop("bake", {})
         parts["bake"] = self._make(Bake, bake, allowed.BAKE, f"{where}.bake") or Bake()
-        if not parts["hosts"] and "hosts" not in table:
+        if table.get("hosts", []) == []:
             self.faults.append(Fault(f"{where}.hosts", "is missing; at least one host is needed"))
         if not parts["smoke"]:
             del parts["smoke"]
