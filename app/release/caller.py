@@ -31,8 +31,8 @@ RELEASE = click.option(
 )  # fmt: skip
 KEY = click.option(
     "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="Look by your own ssh key, as an approver of deploy.toml, instead of by deploy_key; its "
-    ".pub file when your agent has it.",
+    help="An approver's own ssh key to look by, instead of deploy_key; its .pub file when your "
+    "agent has it.",
 )  # fmt: skip
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 @click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
 @click.option(
     "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
-    help="Your own ssh key, as the approver has it in deploy.toml; its .pub file when your agent "
-    "has it. Signs, and opens the hosts of both environments: no deploy key is needed.",
+    help="Your own ssh key, which deploy.toml has for you; its .pub file when your agent has it. "
+    "It signs, and opens the hosts of both environments: no deploy key is needed.",
 )  # fmt: skip
 @CONFIG
 def approve_command(environment: str, path: str, who: str, key: Path, config: Path) -> None:
