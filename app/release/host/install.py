@@ -147,9 +147,7 @@ def _unit(
 def authorized_keys(wanted: Installation) -> str:
     """The keys that open this host, each for its forced command only.
 
-    sshd takes the first line of a key, so each key has one: who may do less comes first. The line
-    of a deploy key names no role, so that an agent of an earlier release, to which a host may have
-    gone back, takes its orders all the same; such an agent refuses approvers.
+    sshd takes the first line of a key, so each key has one: who may do less comes first.
     """
     command = f"{wanted.base}/links/agent/bin/windlass host --base {wanted.base} gate"
     forced: dict[str, str] = {}
