@@ -77,7 +77,7 @@ class Commands(click.Group):
 def _names_environment(command: str, words: list[str]) -> bool:
     """Whether the first word that is no option is an environment rather than a program or file."""
     programs = {"web", "nginx", "redis", "supervisord"}
-    options_with_value = {"-n", "--lines"}
+    options_with_value = {"-n", "--lines", "--key", "--config"}
     plain = [
         word
         for before, word in zip(["", *words], words, strict=False)

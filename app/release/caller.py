@@ -29,6 +29,11 @@ RELEASE = click.option(
     "--release", "path", metavar="PATH",
     help="Store path of the release.  [default: build .#release]",
 )  # fmt: skip
+KEY = click.option(
+    "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="An approver's own ssh key to look by, instead of deploy_key; its .pub file when your "
+    "agent has it.",
+)  # fmt: skip
 
 
 class Caller(Protocol):
@@ -43,8 +48,19 @@ class Caller(Protocol):
 
 
 @contextmanager
-def operating_as_called(config: Path, name: str, without: Sequence[str] = ()) -> Iterator[Operator]:
-    """Act on an environment as whoever called the command that runs now."""
+def operating_as_called(
+    config: Path, name: str, without: Sequence[str] = (), *, key: Path | None = None
+) -> Iterator[Operator]:
+    """Act on an environment as whoever called the command that runs now.
+
+    Args:
+        config: deploy.toml.
+        name: of the environment.
+        without: names of hosts that are left out.
+        key: an approver's own, as `KEY` takes it; None: deploy_key.
+    """
     caller: Caller = click.get_current_context().obj
-    with operating(config, name, caller.sources.environ, without=without) as operator:
+    with operating(
+        config, name, caller.sources.environ, without=without, personal_key=key
+    ) as operator:
         yield operator

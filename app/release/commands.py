@@ -20,6 +20,7 @@ from app.release.caller import (
     CONFIG,
     DRY_RUN,
     JSON,
+    KEY,
     RELEASE,
     WITHOUT,
     Caller,
@@ -209,11 +210,12 @@ def _chosen(candidates: dict[str, m.Confirmed], release: str) -> str:
 
 @click.command("status", short_help="What every host runs, since when, and whether it is well.")
 @click.argument("environment")
+@KEY
 @CONFIG
 @JSON
-def status_command(environment: str, config: Path, *, as_json: bool) -> None:
+def status_command(environment: str, config: Path, key: Path | None, *, as_json: bool) -> None:
     """Show what every host of ENVIRONMENT runs, since when, and whether it is healthy."""
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, key=key) as operator:
         found = operator.try_all("status", m.Nothing(), m.HostStatus)
     display.status(environment, found, as_json=as_json)
     if not all(isinstance(one, m.HostStatus) and not one.fault for one in found.values()):
@@ -222,11 +224,12 @@ def status_command(environment: str, config: Path, *, as_json: bool) -> None:
 
 @click.command("releases", short_help="Which releases were confirmed, and where each is kept.")
 @click.argument("environment")
+@KEY
 @CONFIG
 @JSON
-def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
+def releases_command(environment: str, config: Path, key: Path | None, *, as_json: bool) -> None:
     """List the releases that were confirmed in ENVIRONMENT, and where each is kept."""
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, key=key) as operator:
         found = operator.ask_all("status", m.Nothing(), m.HostStatus)
     display.releases(found, as_json=as_json)
 
@@ -237,11 +240,14 @@ def releases_command(environment: str, config: Path, *, as_json: bool) -> None:
     "-n", "--entries", default=20, show_default=True, type=click.IntRange(1, 100_000),
     help="How many of the last entries of each host.",
 )  # fmt: skip
+@KEY
 @CONFIG
 @JSON
-def audit_command(environment: str, entries: int, config: Path, *, as_json: bool) -> None:
+def audit_command(
+    environment: str, entries: int, config: Path, key: Path | None, *, as_json: bool
+) -> None:
     """Show who did what to ENVIRONMENT, when and why; exit code 1 when a log was tampered with."""
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, key=key) as operator:
         found = operator.ask_all("audit", m.AuditWanted(entries), m.Audited)
     display.audit(found, as_json=as_json)
     if any(one.fault for one in found.values()):
@@ -273,17 +279,20 @@ def _show_plan(
 @click.command("diff", short_help="The commits that the hosts do not have yet.")
 @click.argument("environment")
 @click.argument("target", default="HEAD")
+@KEY
 @CONFIG
 @JSON
-def diff_command(environment: str, target: str, config: Path, *, as_json: bool) -> None:
+def diff_command(
+    environment: str, target: str, config: Path, key: Path | None, *, as_json: bool
+) -> None:
     """List the commits that TARGET (a commit, or another environment) has and ENVIRONMENT has not.
 
     Says so, too, when the hosts of ENVIRONMENT do not all run the same.
     """
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, key=key) as operator:
         found = operator.ask_all("status", m.Nothing(), m.HostStatus)
         if target in operator.inventory.environments:
-            with operating_as_called(config, target) as other:
+            with operating_as_called(config, target, key=key) as other:
                 theirs = other.ask_all("status", m.Nothing(), m.HostStatus)
             target = next(iter(theirs.values())).commit
         runs = {name: one.commit for name, one in found.items()}
@@ -296,13 +305,15 @@ def diff_command(environment: str, target: str, config: Path, *, as_json: bool) 
 @click.argument("programs", nargs=-1)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
 @click.option("-n", "--lines", default=20, show_default=True, type=click.IntRange(0, 100_000))
+@KEY
 @CONFIG
 def logs_command(
-    environment: str, programs: tuple[str, ...], lines: int, config: Path, *, follow: bool
-) -> None:
+    environment: str, programs: tuple[str, ...], lines: int, config: Path, key: Path | None, *,
+    follow: bool,
+) -> None:  # fmt: skip
     """Show what the programs of every host of ENVIRONMENT say."""
     words = [*programs, f"--lines={lines}", *(["--follow"] if follow else [])]
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, key=key) as operator:
         if not display.follow(operator.remotes, words):
             sys.exit(1)
 

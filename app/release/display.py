@@ -212,17 +212,17 @@ def releases(found: Mapping[str, m.HostStatus], *, as_json: bool) -> None:
 
 
 def audit(found: Mapping[str, m.Audited], *, as_json: bool) -> None:
-    """The entries of every host, in order of time."""
+    """The entries of every host, in order of time: who it was, as they say, and by whose key."""
     if as_json:
         _print(found)
         return
     entries = [(entry.at, name, entry) for name, one in found.items() for entry in one.entries]
     rows = [
-        (at, name, entry.action, entry.by, _base(entry.origin), _base(entry.path),
+        (at, name, entry.action, entry.by, entry.key or "-", _base(entry.origin), _base(entry.path),
          " ".join(filter(None, (entry.result, entry.reason))).replace("\n", " ")[:120])
         for at, name, entry in sorted(entries, key=lambda one: one[:2])
     ]  # fmt: skip
-    _table(("time", "host", "what", "by", "from", "to", "result, reason"), rows)
+    _table(("time", "host", "what", "by", "key", "from", "to", "result, reason"), rows)
     for name, one in found.items():
         if one.fault:
             click.echo(click.style(f"{name}: the log was tampered with: {one.fault}", fg="red"))

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 T = TypeVar("T")
+DEPLOY_KEY = "deploy"
+"""By which audit logs call the deploy key; no approver may have this name."""
 
 
 class Refusal(msgspec.Struct):
@@ -278,7 +280,10 @@ class AuditEntry(msgspec.Struct):
     Attributes:
         at: wall clock, as ISO 8601 in UTC.
         action: begin, switch, confirm, back, end, lock, unlock, maintenance, approve, collect.
+        by: who it was, as their machine says.
         chain: SHA-256 of the line before and this entry: one that is changed or left out shows.
+        key: whose key the order came by, as `windlass setup` told this host; empty: by none, as
+            what the host does by itself, or noted before entries had this.
     """
 
     at: str
@@ -290,6 +295,7 @@ class AuditEntry(msgspec.Struct):
     reason: str = ""
     result: str = ""
     chain: str = ""
+    key: str = ""
 
     @property
     def timestamp(self) -> float:

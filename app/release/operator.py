@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)
 _BUILD_TIMEOUT_S = 3600.0
 _TIMEOUT_S = 60.0
+_INSTEAD_OF_DEPLOY_KEY = (
+    ". An approver needs it not: status, releases, audit, logs, diff and approve take a personal "
+    "ssh key by --key FILE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,20 @@ class Operator:
     by: str
     remotes: list[Remote]
 
-    def key(self, name: str) -> Path:
+    def deploy_key(self) -> Path:
+        """The file of the deploy key.
+
+        Raises:
+            ConfigError: it is not there, or others may read it.
+        """
+        return self.key(self.environment.deploy_key, _INSTEAD_OF_DEPLOY_KEY)
+
+    def key(self, name: str, hint: str = "") -> Path:
         """The file of a key that deploy.toml names.
+
+        Args:
+            name: its path, as deploy.toml has it.
+            hint: what else one can do when it is not there.
 
         Raises:
             ConfigError: it is not there, or others may read it.
@@ -59,7 +75,8 @@ class Operator:
                 [
                     Fault(
                         str(path),
-                        "there is no such file; docs/deploying.md, Keys, says how to make it",
+                        "there is no such file; docs/deploying.md, Keys, says how to make it"
+                        f"{hint}",
                     )
                 ],
             )
@@ -173,7 +190,7 @@ def caller_name(environ: Mapping[str, str]) -> str:
 @contextmanager
 def operating(
     config: Path, name: str, environ: Mapping[str, str], *, admin: bool = False,
-    without: Sequence[str] = (),
+    without: Sequence[str] = (), personal_key: Path | None = None,
 ) -> Iterator[Operator]:  # fmt: skip
     """Act on an environment for as long as the block lasts.
 
@@ -183,6 +200,7 @@ def operating(
         environ: of this process.
         admin: come as the hosts' `admin`, by the operator's own key, instead of the service's user.
         without: names of hosts that are left out.
+        personal_key: an approver's own, private or public, instead of the deploy key.
 
     Raises:
         ConfigError: deploy.toml is wrong, or a key is missing.
@@ -193,7 +211,9 @@ def operating(
     by = caller_name(environ)
     with tempfile.TemporaryDirectory(prefix="windlass-ssh-") as folder:
         operator = Operator(found, environment, shell, by, [])
-        key = None if admin else operator.key(environment.deploy_key)
+        key = None
+        if not admin:
+            key = personal_key.absolute() if personal_key else operator.deploy_key()
         ssh_config = write_ssh_config(environment, Path(folder), key)
         operator.remotes.extend(Remote(host, shell, ssh_config) for host in environment.hosts)
         yield operator

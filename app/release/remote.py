@@ -146,8 +146,17 @@ class Remote:
                 "anew, compare the key on its console and enter it; if not, somebody is in between"
             )
         if code == _SSH_FAILED:
-            return UnreachableError(f"{self.name} cannot be reached by ssh: {said}")
+            return UnreachableError(f"{self.name} cannot be reached by ssh: {said}{_hint_on(said)}")
         return UnreachableError(f"{self.name} did not answer {order}: {said or 'nothing was said'}")
+
+
+def _hint_on(said: str) -> str:
+    if "Permission denied" not in said:
+        return ""
+    return (
+        "\nIt takes the deploy key and the approvers' keys that it was set up with. If this is one "
+        "of them, is it in your agent, where it has a passphrase? If not: windlass setup"
+    )
 
 
 def write_ssh_config(environment: Environment, folder: Path, key: Path | None) -> Path:
@@ -156,8 +165,9 @@ def write_ssh_config(environment: Environment, folder: Path, key: Path | None) -
     Args:
         environment: whose hosts are meant.
         folder: of this user only; what is written goes there.
-        key: private key that opens the forced command; None: come as the hosts' admin, by
-            whichever key the operator's own agent or files have.
+        key: private key that opens the forced command, or the public file of one that the
+            operator's agent has; None: come as the hosts' admin, by whichever key their agent or
+            files have.
     """
     known = folder / "known_hosts"
     known.write_text("".join(f"{host.name} {host.host_key}\n" for host in environment.hosts))
@@ -171,7 +181,7 @@ def _section(host: Host, key: Path | None, known: Path) -> str:
         ("HostName", host.address),
         ("Port", host.port),
         ("User", host.user if key else host.admin),
-        *((("IdentityFile", key), ("IdentitiesOnly", "yes")) if key else ()),
+        *((("IdentityFile", f'"{key}"'), ("IdentitiesOnly", "yes")) if key else ()),
         ("HostKeyAlias", host.name),
         ("UserKnownHostsFile", known),
         ("GlobalKnownHostsFile", "/dev/null"),

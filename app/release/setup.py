@@ -53,6 +53,7 @@ def installation(operator: Operator, path: str, user: str) -> Installation:
             environment.name, bool(environment.requires), environment.keep, environment.keep_days,
             float(environment.start_timeout_s),
         ),
+        approvers=operator.inventory.approvers_at(environment.name),
     )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 @click.option("--as", "who", required=True, help="Your name among the approvers of deploy.toml.")
 @click.option(
     "--key", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True,
-    help="Your private ssh key, or its .pub file when your agent has it.",
+    help="Your own ssh key, which deploy.toml has for you; its .pub file when your agent has it. "
+    "It signs, and opens the hosts of both environments: no deploy key is needed.",
 )  # fmt: skip
 @CONFIG
 def approve_command(environment: str, path: str, who: str, key: Path, config: Path) -> None:
@@ -41,12 +42,12 @@ def approve_command(environment: str, path: str, who: str, key: Path, config: Pa
     every host, which checks it by itself; should the environment change before the deployment,
     approve again.
     """
-    with operating_as_called(config, environment) as operator:
+    with operating_as_called(config, environment, key=key) as operator:
         if who not in operator.environment.approvers:
             known = ", ".join(operator.environment.approvers) or "nobody"
             raise ReleaseError(f"{who} may not approve for {environment}; who may: {known}")
         required = operator.environment.requires
-        with operating_as_called(config, required) as before:
+        with operating_as_called(config, required, key=key) as before:
             verified = before.ask_all("status", m.Nothing(), m.HostStatus)
         operator.require_verified(verified, path)
         bases = {one.path for one in operator.ask_all("status", m.Nothing(), m.HostStatus).values()}
@@ -178,8 +179,9 @@ def _under_lease(
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @CONFIG
 def setup_command(environment: str, path: str | None, config: Path, *, dry_run: bool) -> None:
-    """Prepare the servers of ENVIRONMENT: user, folders, units, the deploy key's forced command.
+    """Prepare the servers of ENVIRONMENT: user, folders, units, the keys' forced commands.
 
+    The keys are the deploy key and those of approvers: of ENVIRONMENT, and of what requires it.
     Comes as each host's `admin`, by your own ssh key. Does nothing twice.
     """
     caller: Caller = click.get_current_context().obj

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.release_site import Load, Site, why_not
+from tests.release_site import Load, Site, clean_environ, kill, why_not
 from tests.support import wait_for
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 pytestmark = [
@@ -39,19 +41,38 @@ class Two:
     old: str = ""
 
     def inventory(self, **staging: Any) -> None:  # noqa: ANN401 - as `Site.environment` takes it
+        self.site.write_inventory(self._environments({}, **staging))
+
+    def _environments(self, keys: dict[str, Any], **staging: Any) -> str:  # noqa: ANN401 - as above
         site = self.site
-        site.write_inventory(
-            site.environment("staging", ("one",), window_s=20, **staging)
+        return (
+            site.environment("staging", ("one",), window_s=20, **keys, **staging)
             + site.environment("production", ("two",), window_s=20, requires="staging",
-                               approvers={"alice": site.public("alice")})
+                               approvers={"alice": site.public("alice")}, **keys)
         )  # fmt: skip
 
     def deploy(self, environment: str, path: str) -> subprocess.CompletedProcess[str]:
         return self.site.windlass("deploy", environment, "--release", path)
 
-    def approve(self, path: str, key: str = "alice") -> subprocess.CompletedProcess[str]:
-        return self.site.windlass("approve", "production", "--release", path, "--as", "alice",
-                                  "--key", str(self.site.keys / key))  # fmt: skip
+    def approve(
+        self, path: str, key: str = "alice", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        return self.at_desk("approve", "production", "--release", path, "--as", "alice",
+                            key=key, **environ)  # fmt: skip
+
+    def at_desk(
+        self, *words: str, key: str = "alice", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """What an approver does: with a copy of deploy.toml and a personal key, and no other."""
+        desk = self.site.folder / f"desk-{key}"
+        own = desk / "own"
+        if not desk.exists():
+            desk.mkdir()
+            shutil.copy(self.site.keys / key, own)
+        others = {f"{name}_key": f"keys/{name}" for name in ("deploy", "signing", "store")}
+        (desk / "deploy.toml").write_text(self._environments(others))
+        return self.site.windlass(*words, "--key", str(own), "--config",
+                                  str(desk / "deploy.toml"), **environ)  # fmt: skip
 
     def ssh(self, key: str, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         site = self.site
@@ -101,13 +122,30 @@ def test_production_takes_only_what_staging_verified_and_a_person_approved(two: 
 
     done = two.approve(new, "mallory")
     assert done.returncode == 1
-    assert "no key that this host knows signed this" in done.stderr
+    assert "Permission denied" in done.stderr
+    assert "the approvers' keys that it was set up with" in done.stderr
 
     # Two are approved as a change from the same release; once one is there, the other no longer is.
     other = two.site.release("c")
     assert two.deploy("staging", other).returncode == 0
-    for path in (new, other):
-        assert two.approve(path).returncode == 0
+    assert two.approve(new).returncode == 0
+    with agent_of(two, "alice") as socket:
+        done = two.approve(other, "alice.pub", SSH_AUTH_SOCK=socket)
+        assert done.returncode == 0, done.stderr
+    for words in (("status", "production"), ("releases", "staging"), ("logs", "staging", "web")):
+        done = two.at_desk(*words)
+        assert done.returncode == 0, done.stderr
+    noted = json.loads(two.at_desk("audit", "production", "--json").stdout)["two"]["entries"]
+    assert {(one["by"], one["key"]) for one in noted if one["action"] == "approve"} == {
+        ("alice", "alice")
+    }
+    assert {one["key"] for one in noted if one["action"] in {"begin", "switch", "confirm"}} == {
+        "deploy"
+    }
+    for asked in ("nix-store --serve --write", "windlass host begin", "windlass host execute"):
+        done = two.ssh("alice", *asked.split(), given="{}")
+        assert done.returncode == 1
+        assert "its role, approver, gives only these orders" in done.stderr, done.stderr
     done = two.deploy("production", new)
     assert done.returncode == 0, done.stdout
     assert two.site.paths("production") == {new}
@@ -115,6 +153,20 @@ def test_production_takes_only_what_staging_verified_and_a_person_approved(two: 
     assert done.returncode == 1
     assert f"alice approved it as a change from {two.old}" in done.stdout
     assert two.site.paths("production") == {new}
+
+
+@contextmanager
+def agent_of(two: Two, key: str) -> Iterator[str]:
+    """An ssh-agent on the deployer that has a key; its socket."""
+    machine, socket = two.site.deployer, "/run/agent"
+    process = subprocess.Popen(machine.command("ssh-agent", "-D", "-a", socket),
+                               stdout=subprocess.PIPE, text=True, env=clean_environ())  # fmt: skip
+    add = ("env", f"SSH_AUTH_SOCK={socket}", "ssh-add", str(two.site.keys / key))
+    try:
+        wait_for(lambda: machine.attempt(*add).returncode == 0, "the agent to take the key")
+        yield socket
+    finally:
+        kill(process)
 
 
 def test_a_release_that_no_builder_signed_is_refused(two: Two) -> None:

@@ -32,6 +32,8 @@ def meant(*words: str) -> click.Command | None:
         (("logs", "web", "nginx"), False),
         (("logs", "-n", "5"), False),
         (("logs", "-n", "5", "staging", "web"), True),
+        (("status", "--key", "/home/alice/.ssh/id_ed25519", "staging"), True),
+        (("logs", "--config", "../deploy.toml", "staging"), True),
         (("logs", "--lines=5", "staging"), True),
         (("plan", "payload.json"), False),
         (("plan", "-"), False),

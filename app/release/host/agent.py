@@ -33,23 +33,29 @@ EXECUTABLE = ("check", "config", "status")
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What carries out the orders of one host."""
+    """What carries out the orders of one host.
+
+    Attributes:
+        key: whose key the orders come by; see `AuditEntry`.
+    """
 
     site: Site
     shell: Shell
     switching: Switching
+    key: str = ""
 
     @classmethod
-    def at(cls, site: Site, environ: Mapping[str, str]) -> Agent:
+    def at(cls, site: Site, environ: Mapping[str, str], key: str = "") -> Agent:
         """The agent of a site.
 
         Args:
             site: of the host.
             environ: of this process.
+            key: whose key the orders come by.
         """
         shell = Shell(site.service_environ(environ))
         service = Service(site, shell)
-        return cls(site, shell, Switching(site, service, Permission(site, shell)))
+        return cls(site, shell, Switching(site, service, Permission(site, shell), key), key)
 
     def orders(self) -> dict[str, tuple[type[msgspec.Struct], Callable[[Any], msgspec.Struct]]]:
         """Every order: what comes in, and what carries it out."""
@@ -256,4 +262,4 @@ class Agent:
         return done
 
     def _note(self, action: str, by: str, deploy: str = "", **more: str) -> None:
-        audit.append(self.site, m.AuditEntry("", action, by, deploy, **more))
+        audit.append(self.site, m.AuditEntry("", action, by, deploy, key=self.key, **more))

@@ -101,5 +101,7 @@ def _newest(path: Path) -> Iterator[AuditEntry]:
 
 
 def _chain(before: str, entry: AuditEntry) -> str:
-    bare = msgspec.structs.replace(entry, chain="")
+    bare = msgspec.to_builtins(msgspec.structs.replace(entry, chain=""))
+    if not entry.key:  # lines of before had none, and their hash stays what it is
+        del bare["key"]
     return hashlib.sha256(before.encode() + msgspec.json.encode(bare)).hexdigest()

@@ -17,6 +17,7 @@ from app.release.argv import SERVE_STORE
 from app.release.host import gate as gates
 from app.release.host.agent import Agent
 from app.release.host.site import Site, left_s
+from app.release.messages import DEPLOY_KEY
 from app.release.shell import Shell
 
 if TYPE_CHECKING:
@@ -54,12 +55,17 @@ class _Host:
 
 
 @group.command()
+@click.option("--as", "who", help="Whose key it is.  [default: the deploy key]")
+@click.option("--role", type=click.Choice(gates.ROLES), help="What it may ask for.")
 @click.pass_obj
-def gate(host: _Host) -> None:
-    """Carry out what the holder of a deploy key asks for; the key's forced command."""
+def gate(host: _Host, who: str | None, role: str | None) -> None:
+    """Carry out what the holder of a key asks for; the key's forced command."""
+    if (who is None) != (role is None):
+        raise click.UsageError("--as and --role belong together; run: windlass setup")
+    host.agent = Agent.at(host.site, host.environ, key=who or DEPLOY_KEY)
     asked = host.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
-        words = gates.admitted(asked, host.agent.orders())
+        words = gates.admitted(asked, role or gates.DEPLOYER)
     except RefusedError as error:
         click.echo(f"windlass: {error}", err=True)
         sys.exit(1)

@@ -20,6 +20,7 @@ import msgspec
 
 from app.errors import ReleaseError
 from app.release import argv
+from app.release.host.gate import APPROVER
 from app.release.host.site import Site, SiteConfig, write_durably
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Installation(msgspec.Struct):
         deploy_keys: public keys that the forced command is for.
         signers: the file of those whose signatures count.
         store_keys: public keys of Nix whose signature lets a store path in.
+        approvers: names and public keys of those who may look here and approve.
     """
 
     base: str
@@ -66,6 +68,7 @@ class Installation(msgspec.Struct):
     signers: str
     store_keys: list[str]
     config: SiteConfig
+    approvers: list[tuple[str, str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,17 @@ def _unit(
 
 
 def authorized_keys(wanted: Installation) -> str:
-    """The keys that open this host, each for the forced command only."""
+    """The keys that open this host, each for its forced command only.
+
+    sshd takes the first line of a key, so each key has one: who may do less comes first.
+    """
     command = f"{wanted.base}/links/agent/bin/windlass host --base {wanted.base} gate"
-    return "".join(f'restrict,command="{command}" {key}\n' for key in wanted.deploy_keys)
+    forced: dict[str, str] = {}
+    for name, key in wanted.approvers:
+        forced.setdefault(key, f"{command} --as={name} --role={APPROVER}")
+    for key in wanted.deploy_keys:
+        forced.setdefault(key, command)
+    return "".join(f'restrict,command="{text}" {key}\n' for key, text in forced.items())
 
 
 def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:

@@ -50,11 +50,13 @@ class Switching:
 
     Attributes:
         permission: says whether a release may run here.
+        key: whose key the orders come by; see `AuditEntry`.
     """
 
     site: Site
     service: Service
     permission: Permission
+    key: str = ""
 
     def check(self, order: Check) -> Nothing:
         """Say whether a release may and can run here; nothing is switched.
@@ -309,7 +311,7 @@ class Switching:
     ) -> None:  # fmt: skip
         entry = AuditEntry(
             "", action, pending.by, pending.deploy, pending.origin, pending.path,
-            reason or pending.reason, result,
+            reason or pending.reason, result, key=self.key,
         )  # fmt: skip
         try:
             audit.append(self.site, entry)

@@ -108,7 +108,8 @@ class Environment:
         deploy_key: private key that opens the hosts' forced command.
         signing_key: private key that signs releases.
         builders: public keys whose signature makes a path a release.
-        approvers: names and public keys of those who may approve.
+        approvers: names and public keys of those who may approve; they may also look, here and
+            at what this environment requires.
         store_key: secret key by which Nix signs store paths; empty: they are signed already.
         without: names of the hosts that stand in deploy.toml and are left out this time.
     """
@@ -159,6 +160,16 @@ class Inventory:
 
     root: Path
     environments: Mapping[str, Environment]
+
+    def approvers_at(self, name: str) -> list[tuple[str, str]]:
+        """Names and public keys of those who may look at an environment's hosts.
+
+        They are its own approvers, and those of environments that require it: these read there
+        what it has verified.
+        """
+        concerned = [one for one in self.environments.values() if name in (one.name, one.requires)]
+        found = ((who, key) for one in concerned for who, key in one.approvers.items())
+        return list(dict.fromkeys(found))
 
     def environment(self, name: str) -> Environment:
         """The environment of a name.

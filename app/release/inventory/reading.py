@@ -5,18 +5,20 @@ Each fault says where it stands and what is allowed there; `allowed` knows that.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import tomllib
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigError, Fault
 from app.release.inventory import allowed
 from app.release.inventory.entries import Bake, Environment, Host, Inventory, Notify, Smoke
+from app.release.messages import DEPLOY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from app.release.inventory.allowed import Check
 
@@ -45,10 +47,11 @@ def read(path: Path) -> Inventory:
         raise ConfigError("deploy.toml is not TOML:", [Fault(str(path), str(error))]) from error
     reader = _Reader()
     environments = reader.environments(document)
-    faults = reader.faults or _contradictions(environments)
+    root = path.absolute().parent
+    faults = reader.faults or [*_contradictions(environments), *_of_keys(environments, root)]
     if faults:
         raise ConfigError(f"{path} has faults (docs/deploying.md explains each entry):", faults)
-    return Inventory(path.absolute().parent, environments)
+    return Inventory(root, environments)
 
 
 class _Reader:
@@ -165,6 +168,28 @@ def _contradictions(environments: Mapping[str, Environment]) -> list[Fault]:
                 Fault(f"{where}.approvers", 'is missing: who may approve, as NAME = "PUBLIC KEY"')
             )
         faults += _of_notify(environment, where)
+    return faults
+
+
+def _of_keys(environments: Mapping[str, Environment], root: Path) -> list[Fault]:
+    """A key says who somebody is, and what they may: it is of one approver, and no deploy key.
+
+    Deploy keys are known as far as their public files are here; where hosts are set up, they are.
+    """
+    owners: dict[str, str] = {}
+    for environment in environments.values():
+        with contextlib.suppress(OSError, RuntimeError, UnicodeDecodeError):
+            file = root / Path(environment.deploy_key).expanduser()
+            public = file.with_name(f"{file.name}.pub").read_text().split()[:2]
+            owners[" ".join(public)] = f"the deploy key of {environment.name}"
+    faults = []
+    for environment in environments.values():
+        for name, key in environment.approvers.items():
+            where = f"environments.{environment.name}.approvers.{name}"
+            if name == DEPLOY_KEY:
+                faults.append(Fault(where, "is how audit logs call the deploy key; rename it"))
+            elif (owner := owners.setdefault(key, f"{name}'s key")) != f"{name}'s key":
+                faults.append(Fault(where, f"is {owner}, too; each needs a key of their own"))
     return faults
 
 
