@@ -146,7 +146,10 @@ class Remote:
                 "anew, compare the key on its console and enter it; if not, somebody is in between"
             )
         if code == _SSH_FAILED:
-            return UnreachableError(f"{self.name} cannot be reached by ssh: {said}{_hint_on(said)}")
+            reason = said or "the connection ended"
+            return UnreachableError(
+                f"{self.name} cannot be reached by ssh: {reason}{_hint_on(said)}"
+            )
         return UnreachableError(f"{self.name} did not answer {order}: {said or 'nothing was said'}")
 
 
