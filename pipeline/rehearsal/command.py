@@ -24,7 +24,7 @@ def command(output: Path | None) -> None:
     On one host of staging and three of production, made of namespaces: needs root, Nix' tools and
     OpenSSH's server, and no network. Takes about ten minutes.
     """
-    from pipeline.rehearsal.scenes import SCENES, play  # noqa: PLC0415 - needs the tests' own modules
+    from pipeline.rehearsal.scenes import SCENES, play  # noqa: PLC0415 - needs tests
     from pipeline.rehearsal.stage import Stage  # noqa: PLC0415
     from pipeline.rehearsal.transcript import Transcript  # noqa: PLC0415
     from tests.release_site import why_not  # noqa: PLC0415
