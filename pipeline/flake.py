@@ -10,10 +10,10 @@ import sys
 
 import click
 
+from nix.update import nix_command
 from pipeline.jobs import ROOT, PipelineError
 from pipeline.strict_tests import run_all
 
-NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
 REPRODUCIBLE = ("release", "app", "runtime", "image")
 TESTS = ("tests/integration/test_nix.py",)
 _TIMEOUT_S = 3 * 3600
@@ -43,10 +43,10 @@ def rebuild_command() -> None:
 
 
 def _nix(*words: str) -> None:
+    command = nix_command()
+    if command is None:
+        raise PipelineError("nix is not on PATH, and WINDLASS_NIX names no command that runs it")
     click.echo(f"flake: nix {' '.join(words)}", err=True)
-    try:
-        done = subprocess.run((*NIX, *words), cwd=ROOT, check=False, timeout=_TIMEOUT_S)
-    except FileNotFoundError as error:
-        raise PipelineError("nix is not on PATH; docs/nix.md says how it gets there") from error
+    done = subprocess.run((*command, *words), cwd=ROOT, check=False, timeout=_TIMEOUT_S)
     if done.returncode:
         sys.exit(1)

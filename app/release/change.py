@@ -41,7 +41,7 @@ class Outcome:
     Attributes:
         fault: why the change was taken back or never made; empty: every host runs it.
         was_switched: whether any host was.
-        hosts: what each host is set to now, for people; see `_truth`.
+        hosts: what each host is set to now, for people.
         all_as_wanted: whether every host is where this outcome says that it should be.
         lost: the hosts whose lease this run lost.
         without: the hosts that were left out; the outcome is of the others.

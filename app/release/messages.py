@@ -283,7 +283,7 @@ class AuditEntry(msgspec.Struct):
         by: who it was, as their machine says.
         chain: SHA-256 of the line before and this entry: one that is changed or left out shows.
         key: whose key the order came by, as `windlass setup` told this host; empty: by none, as
-            what the host does by itself, or noted before entries had this.
+            what the host does by itself.
     """
 
     at: str
