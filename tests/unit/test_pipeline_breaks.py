@@ -29,14 +29,13 @@ from pipeline.selftest.breaks import BREAKS, Break
 from pipeline.selftest.clone import OUT_OF_TIME, Clone, Ended
 from pipeline.selftest.command import Row
 from pipeline.selftest.command import table as selftest_table
-from tests.support import ROOT, wait_for
+from tests.support import GIT, ROOT, git, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OF_THE_CLONE = ("bundle/", "needs.json")
 UNIT = ROOT / "nix" / "github-runner.service"
-GIT = shutil.which("git") or ""
 ANALYSER = shutil.which("systemd-analyze") or ""
 needs_git = pytest.mark.skipif(
     not GIT or shutil.which("ssh-keygen") is None, reason="needs git, and ssh-keygen"
@@ -69,14 +68,6 @@ def test_self_test_holds_only_for_green_before_and_red_after(
     row = Row(BREAKS[0], Ended(unbroken, 1.0, ""), Ended(broken, 1.0, ""))
     assert row.holds is holds
     assert ("| green | **red** |" in selftest_table([row])) is holds
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        (GIT, "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(folder), *words),
-        capture_output=True, text=True, check=True, timeout=30,
-    )  # fmt: skip
-    return done.stdout.strip()
 
 
 @needs_git

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,13 +15,12 @@ from pipeline import jobs as table
 from pipeline import report, running
 from pipeline.jobs import Job, PipelineError
 from pipeline.running import Machine, Result
-from tests.support import ROOT, wait_for
+from tests.support import GIT, ROOT, git, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = sys.executable
-GIT = shutil.which("git") or ""
 
 
 def job(name: str, code: int = 0, **more: object) -> Job:
@@ -147,14 +145,6 @@ def test_report_of_another_run_is_not_this_one_s(tmp_path: Path) -> None:
     one = job("a", report="report.md")
     found = run(one, root=tmp_path)
     assert "old" not in report.markdown(list(found.values()), [one], tmp_path)
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        (GIT, "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(folder), *words),
-        capture_output=True, text=True, check=True, timeout=30,
-    )  # fmt: skip
-    return done.stdout.strip()
 
 
 @pytest.mark.skipif(not GIT, reason="git is not installed")
