@@ -16,8 +16,8 @@ from app.errors import RefusedError
 from app.release.argv import SERVE_STORE
 from app.release.host import gate as gates
 from app.release.host.agent import Agent
-from app.release.host.site import Site, left_s
-from app.release.messages import DEPLOY_KEY
+from app.release.host.site import Site
+from app.release.messages import DEPLOY_KEY, Extend
 from app.release.shell import Shell
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ def _hold(host: _Host) -> None:
             sys.stdout.flush()
             if reply.refusal is not None:
                 return
-        # By then the lease is over, and whoever is still there must ask anew.
-        held = host.site.lease()
-        patience_s = left_s(held.boot, held.deadline_s)
+            # By then the lease is over, and whoever is still there must ask anew. The record of the
+            # lease may be another's already, and its holder is owed an answer that says so.
+            patience_s = msgspec.json.decode(line, type=Extend).window_s
 
 
 def _show_logs(host: _Host, words: tuple[str, ...]) -> None:
