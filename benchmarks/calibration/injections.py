@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -127,8 +128,13 @@ def _seconds(injection: Injection, levels: Mapping[str, float]) -> float:
     return injection.share * level / calls
 
 
+@cache
 def turn_s() -> float:
-    """CPU time of one turn of an empty loop here: the least of five tries."""
+    """CPU time of one turn of an empty loop: the least of five tries, when first asked.
+
+    Once for a process: a level that was corrected by what a loop of so many turns was found to be
+    belongs to those turns, and a CPU may be half as fast again an hour later.
+    """
     tries = []
     for _ in range(5):
         begun = time.process_time()

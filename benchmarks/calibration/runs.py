@@ -123,8 +123,8 @@ class Runner:
         record, _ = self._gate(pilot, declared, 0)
         levels = _levels(record)
         if injection.of.startswith("micro/"):
-            # The level and the loop were timed at different moments, between which a CPU may have
-            # become half as fast again: so a large loop beside none says what a loop really is.
+            # The level and the loop's turns were timed at different moments, between which a CPU
+            # may have become half as fast again: so a large loop beside none says what it is.
             large = replace(injection, share=_LARGE_SHARE)
             with injected(large, self.arms.head.root, levels):
                 _, judgement = self._gate(pilot, declared, 1)
