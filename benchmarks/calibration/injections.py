@@ -6,18 +6,21 @@ passed: so it takes longer when the machine is slower, as real work does.
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 How = Literal["loop", "redis", "sleep"]
-_TURNS = 2_000_000
+_TURNS = 20_000
+_TRIES, _CALLS = 300, 5
 _PLAN = "app/dispatch/solver.py"
 _HOME = "app/web/home.py"
 _PLANS_IN_A_REPETITION = 2
@@ -130,18 +133,44 @@ def _seconds(injection: Injection, levels: Mapping[str, float]) -> float:
 
 @cache
 def turn_s() -> float:
-    """CPU time of one turn of an empty loop: the least of five tries, when first asked.
+    """CPU time of one turn of an empty loop, when first asked; the same ever after."""
+    return _least_s(_loop) / _TURNS
 
-    Once for a process: a level that was corrected by what a loop of so many turns was found to be
-    belongs to those turns, and a CPU may be half as fast again an hour later.
+
+def level_s(work: Callable[[], object]) -> float:
+    """CPU time of a piece of work, as long as `turn_s` says that a turn takes.
+
+    The work and a loop take turns, so that both have met the same CPU: on a virtual machine it may
+    be half as fast again a second later.
     """
-    tries = []
-    for _ in range(5):
+    with _without_collector():
+        in_loops = median(_least_s(work) / _least_s(_loop) for _ in range(_TRIES))
+    return in_loops * _TURNS * turn_s()
+
+
+def _loop() -> None:
+    for _ in range(_TURNS):
+        pass
+
+
+def _least_s(work: Callable[[], object]) -> float:
+    """The least CPU time of a few calls."""
+    times = []
+    for _ in range(_CALLS):
         begun = time.process_time()
-        for _turn in range(_TURNS):
-            pass
-        tries.append(time.process_time() - begun)
-    return min(tries) / _TURNS
+        work()
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 _AROUND_PLAN = """\

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.calibration import rules
 from benchmarks.calibration.busy import busy
-from benchmarks.calibration.injections import INJECTIONS, Injection, injected
+from benchmarks.calibration.injections import INJECTIONS, Injection, injected, level_s
 from benchmarks.calibration.lines import Line, scaled
 from benchmarks.gate import looks
 from benchmarks.gate.accepted import Accepted
@@ -28,6 +28,7 @@ from benchmarks.gate.measuring import Effort
 from benchmarks.gate.session import Gate, Plan
 from benchmarks.gate.verdicts import Verdict
 from benchmarks.http import arms as http_arms
+from benchmarks.micro.work import make
 from benchmarks.peers.session import Cpus
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ SHORT = Plan(
     looks.FULL, Effort(0.06, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
 )
 _PILOT_ROUNDS = 3
-_LARGE_SHARE = 0.5
 _DIGITS = 4
 _LARGEST = 99.0
 _TURNS = (
@@ -118,19 +118,14 @@ class Runner:
         """Measure what an injection is a share of, once: a ratio to a loop holds all day."""
         if not injection.share or injection.of in self._levels:
             return
+        benchmark = injection.of.partition(" ")[0]
+        kind, _, name = benchmark.partition("/")
+        if kind == "micro":
+            self._levels[injection.of] = level_s(make(name))
+            return
         pilot = replace(self.plan, looks=(looks.Look(_PILOT_ROUNDS, 1.0),))
-        declared = self.arms.declared.only({injection.of.partition(" ")[0]})
-        record, _ = self._gate(pilot, declared, 0)
-        levels = _levels(record)
-        if injection.of.startswith("micro/"):
-            # The level and the loop's turns were timed at different moments, between which a CPU
-            # may have become half as fast again: so a large loop beside none says what it is.
-            large = replace(injection, share=_LARGE_SHARE)
-            with injected(large, self.arms.head.root, levels):
-                _, judgement = self._gate(pilot, declared, 1)
-            (found,) = (f.estimate for f in judgement.findings if f.metric.name == injection.of)
-            levels[injection.of] *= _LARGE_SHARE / math.expm1(found)
-        self._levels.update(levels)
+        record, _ = self._gate(pilot, self.arms.declared.only({benchmark}), 0)
+        self._levels.update(_levels(record))
 
 
 @contextmanager

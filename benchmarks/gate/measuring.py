@@ -13,11 +13,13 @@ from benchmarks.http import arms as http_arms
 from benchmarks.http.arms import Outcomes
 from benchmarks.http.stack import Place, StandingError, standing
 from benchmarks.micro import arms as micro_arms
+from benchmarks.micro.work import SWEEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.gate.arms import Arms
+    from benchmarks.gate.rounds import ArmName
     from benchmarks.gate.schedule import Draw
     from benchmarks.http.sender import Sender
     from benchmarks.peers.session import Cpus
@@ -61,7 +63,7 @@ class Bench:
     def steps(self, names: Sequence[str]) -> int:
         """How many pieces a round of these benchmarks has."""
         micro, http = _split(names)
-        return len(ARMS) * (bool(micro) + len(http))
+        return SWEEPS * bool(micro) + len(ARMS) * len(http)
 
     def measure(
         self, number: int, draw: Draw, names: Sequence[str]
@@ -96,19 +98,21 @@ class Bench:
         return measured, found.failures
 
     def _micro(self, draw: Draw, names: list[str], found: Outcomes, means: Outcomes) -> None:
-        for letter in draw.turns:
-            arm = self.arms.of(letter)
-            process = micro_arms.Process(
-                arm.root, arm.python, {**draw.environ, **arm.environ}, self.cpus.server,
-                self.arms.scratch / f"micro-{letter}.json", self.effort.bare,
-            )  # fmt: skip
-            result = micro_arms.run(process, names, self.effort.micro_s)
+        processes = {letter: self._process(letter, draw) for letter in draw.turns}
+        results = micro_arms.run(processes, names, self.effort.micro_s, self.step)
+        for letter, result in results.items():
             for name, seconds in result.least_s.items():
                 found.put(f"micro/{name} cpu", letter, seconds)
                 means.put(f"micro/{name} cpu", letter, result.means_s[name])
             for name, reason in result.failures.items():
                 found.failures[f"micro/{name}", letter] = reason
-            self.step()
+
+    def _process(self, letter: ArmName, draw: Draw) -> micro_arms.Process:
+        arm = self.arms.of(letter)
+        return micro_arms.Process(
+            arm.root, arm.python, {**draw.environ, **arm.environ}, self.cpus.server,
+            self.arms.scratch / f"micro-{letter}.json", self.effort.bare,
+        )  # fmt: skip
 
     def _http(
         self, number: int, draw: Draw, names: list[str], found: Outcomes, *, control: bool

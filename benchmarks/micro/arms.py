@@ -1,21 +1,21 @@
-"""One process of one arm: all micro benchmarks under pytest-benchmark, and what it found."""
+"""The processes of a round: all micro benchmarks under pytest-benchmark, and what each found."""
 
 from __future__ import annotations
 
 import re
-import subprocess
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from benchmarks.micro.turns import Turns
 from benchmarks.micro.work import SWEEPS
-from benchmarks.peers import launch
-from benchmarks.peers.processes import Command
+from benchmarks.peers.processes import Command, running
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _FOLDER = "benchmarks/micro"
@@ -25,6 +25,7 @@ _REASON = re.compile(
     r"^(?:FAILED|ERROR) \S*\[(?:\d+-)?(?P<name>[a-z-]+)\] - (?P<reason>.*)$", re.MULTILINE
 )
 _LAST_LINES = 3
+_Arm = TypeVar("_Arm", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +67,60 @@ class Process:
     result: Path
     bare: bool = False
 
+    @property
+    def log(self) -> Path:
+        """File that takes what it says."""
+        return self.result.with_suffix(".log")
 
-def run(process: Process, names: Sequence[str], seconds: float) -> Found:
-    """Run micro benchmarks in a process of their own.
+
+def run(
+    processes: Mapping[_Arm, Process],
+    names: Sequence[str],
+    seconds: float,
+    step: Callable[[], None],
+) -> dict[_Arm, Found]:
+    """Run micro benchmarks in fresh processes, which take turns with each sweep.
 
     Args:
-        process: how to start it.
+        processes: how to start each, by arm, in the order of their turns.
         names: of the benchmarks, short.
         seconds: CPU time of each, about.
+        step: called after each sweep of all processes.
     """
+    late: set[_Arm] = set()
+    with ExitStack() as stack:
+        turns = {
+            arm: stack.enter_context(_started(process, names, seconds))
+            for arm, process in processes.items()
+        }
+        # Nobody begins before the last has loaded what it needs: that is work too.
+        for move in (Turns.wait, *[Turns.take] * SWEEPS):
+            for arm, each in turns.items():
+                try:
+                    if arm not in late:
+                        move(each)
+                except TimeoutError:
+                    late.add(arm)
+            if move is Turns.take:
+                step()
+    return {
+        arm: Found(failures=dict.fromkeys(names, f"no end within {_TIMEOUT_S:.0f} s"))
+        if arm in late
+        else read(process.result, names, process.log.read_text(errors="replace"))
+        for arm, process in processes.items()
+    }
+
+
+@contextmanager
+def _started(process: Process, names: Sequence[str], seconds: float) -> Iterator[Turns]:
     process.result.unlink(missing_ok=True)
-    command = Command(argv(process, names, seconds), _environ(process), process.root)
-    try:
-        done = subprocess.run(
-            launch.argv(command.argv, process.cpu), env=command.whole_environ, cwd=process.root,
-            capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return Found(failures=dict.fromkeys(names, f"no end within {_TIMEOUT_S:.0f} s"))
-    return read(process.result, names, f"{done.stdout}\n{done.stderr}")
+    process.log.unlink(missing_ok=True)
+    with closing(Turns(_TIMEOUT_S)) as turns:
+        environ = {**_environ(process), **turns.environ}
+        command = Command(argv(process, names, seconds), environ, process.root)
+        with running(command, process.log, process.cpu, (turns.far.fileno(),)):
+            turns.began()
+            yield turns
 
 
 def argv(process: Process, names: Sequence[str], seconds: float) -> tuple[str, ...]:

@@ -14,13 +14,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.micro import turns
 from benchmarks.micro.work import PIECES, SWEEPS, WARM_UP_ROUNDS, make, rounds_of
 
 if TYPE_CHECKING:
     from benchmarks.micro.work import Work
-
-_PAUSE_S = 0.06
-"""Between sweeps: few and short benchmarks have to be spread over as long a time as many."""
 
 
 def main() -> None:
@@ -36,8 +34,8 @@ def main() -> None:
             said = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"FAILED bare[{name}] - {said}")
     times: dict[str, list[float]] = {name: [] for name in works}
-    for sweep in range(SWEEPS):
-        time.sleep(_PAUSE_S if sweep else 0)
+    for _ in range(SWEEPS):
+        turns.wait()
         for name, work in works.items():
             times[name] += _timed(work, PIECES[name].repetitions, rounds_of(seconds))
     found = [

@@ -10,6 +10,10 @@ import gc
 
 import pytest
 
+from benchmarks.micro import turns
+
+_SWEEP = pytest.StashKey[int]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--seconds`."""
@@ -35,7 +39,16 @@ def seconds(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.fixture
-def _settled() -> None:
+def _settled(_turn: None) -> None:
     """Take what is loaded out of the collector's sight, as the service does before it forks."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def _turn(request: pytest.FixtureRequest) -> None:
+    """Wait for this process's turn where a sweep begins."""
+    sweep = request.node.callspec.params["sweep"]
+    if request.config.stash.get(_SWEEP, None) != sweep:
+        request.config.stash[_SWEEP] = sweep
+        turns.wait()

@@ -23,7 +23,7 @@ from benchmarks.peers import launch
 from benchmarks.peers.session import UnmeasuredError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 15.0
@@ -62,18 +62,22 @@ class Command:
 
 
 @contextmanager
-def running(command: Command, log: Path, cpu: int | None = None) -> Iterator[psutil.Process]:
+def running(
+    command: Command, log: Path, cpu: int | None = None, descriptors: Sequence[int] = ()
+) -> Iterator[psutil.Process]:
     """Run a command for as long as the block takes.
 
     Args:
         command: what to run.
         log: file that takes what it says.
         cpu: to keep to; None for any.
+        descriptors: that it inherits, beside the standard ones.
     """
     with log.open("ab") as said:
         process = subprocess.Popen(
             launch.argv(command.argv, cpu), env=command.whole_environ, cwd=command.root,
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            pass_fds=descriptors,
         )  # fmt: skip
     try:
         yield psutil.Process(process.pid)

@@ -6,6 +6,7 @@ import gc
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,10 @@ from benchmarks.gate.arms import GateError, prepared
 from benchmarks.http import cpu
 from benchmarks.http.sender import sender
 from benchmarks.micro import arms as micro_arms
-from benchmarks.micro.work import PIECES, make
+from benchmarks.micro.turns import Turns
+from benchmarks.micro.work import PIECES, SWEEPS, make
 from benchmarks.peers.generator import Load
+from benchmarks.peers.processes import Command, running
 from benchmarks.peers.session import UnmeasuredError
 from tests.gate_records import DECLARED
 from tests.support import ROOT, free_port
@@ -267,13 +270,68 @@ def test_process_that_writes_nothing_fails_every_benchmark(tmp_path: Path) -> No
     assert found.failures == {"json": "it said nothing"}
 
 
-def test_work_timed_without_pytest_gives_what_pytest_would(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bare", [True, False])
+def test_work_is_timed_with_pytest_and_without(tmp_path: Path, *, bare: bool) -> None:
     process = micro_arms.Process(
-        ROOT, Path(sys.executable), {}, None, tmp_path / "result.json", bare=True
+        ROOT, Path(sys.executable), {}, None, tmp_path / "result.json", bare=bare
     )
-    found = micro_arms.run(process, ["control", "none"], 0.005)
+    sweeps: list[None] = []
+    found = micro_arms.run({"A1": process}, ["control"], 0.005, lambda: sweeps.append(None))["A1"]
     assert found.means_s["control"] >= found.least_s["control"] > 0
-    assert found.failures == {"none": "KeyError: 'none'"}
+    assert (found.failures, len(sweeps)) == ({}, SWEEPS)
+
+
+def test_process_that_fails_says_why_and_keeps_no_other_waiting(tmp_path: Path) -> None:
+    def process(arm: str, python: Path) -> micro_arms.Process:
+        return micro_arms.Process(ROOT, python, {}, None, tmp_path / f"{arm}.json", bare=True)
+
+    arms = {"A1": process("A1", tmp_path / "python"), "B1": process("B1", Path(sys.executable))}
+    found = micro_arms.run(arms, ["control", "none"], 0.005, lambda: None)
+    assert "No such file" in found["A1"].failures["control"]
+    assert found["B1"].least_s["control"] > 0
+    assert found["B1"].failures == {"none": "KeyError: 'none'"}
+
+
+_MEASURES = """
+import os, sys, time
+from benchmarks.micro import turns
+for _ in range(3):
+    turns.wait()
+    for what in ("begins", "ends"):
+        os.write(1, f"{sys.argv[1]} {what}\\n".encode())
+        time.sleep(0.02)
+"""
+
+
+def test_processes_measure_in_turns_and_never_at_the_same_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with ExitStack() as stack:
+        each = []
+        for name in "ab":
+            link = stack.enter_context(closing(Turns(10.0)))
+            command = Command((sys.executable, "-c", _MEASURES, name), link.environ)
+            descriptors = (link.far.fileno(),)
+            stack.enter_context(running(command, log, descriptors=descriptors))
+            link.began()
+            each.append(link)
+        for link in each:
+            link.wait()
+        assert not log.read_text()
+        for _ in range(3):
+            for link in each:
+                link.take()
+    turn = ["a begins", "a ends", "b begins", "b ends"]
+    assert log.read_text().splitlines() == turn * 3
+
+
+def test_process_that_never_ends_its_sweep_is_not_waited_for(tmp_path: Path) -> None:
+    with closing(Turns(0.2)) as link:
+        program = "import time; time.sleep(60)"
+        command = Command((sys.executable, "-c", program), link.environ)
+        with running(command, tmp_path / "log", descriptors=(link.far.fileno(),)):
+            link.began()
+            with pytest.raises(TimeoutError):
+                link.wait()
 
 
 # ---- http

@@ -14,7 +14,7 @@ from benchmarks.calibration import command as command_module
 from benchmarks.calibration import lanes, lines, rules, summary
 from benchmarks.calibration.busy import busy
 from benchmarks.calibration.command import command
-from benchmarks.calibration.injections import INJECTIONS, inject, injected
+from benchmarks.calibration.injections import INJECTIONS, inject, injected, level_s, turn_s
 from benchmarks.calibration.lines import Case, Line, LinesError
 from benchmarks.calibration.runs import benchmarks_of
 from benchmarks.calibration.summary import again, is_the_same_again, rate
@@ -41,6 +41,14 @@ def test_injection_leaves_code_that_compiles_and_does_what_it_did(
     assert text.startswith((ROOT / injection.file).read_text())
     assert injection.concerned.isdisjoint(injection.beside)
     assert injection.benchmarks <= declaration.ours().names()
+
+
+def test_level_of_work_is_as_many_turns_of_the_loop_as_it_takes() -> None:
+    def work() -> None:
+        for _ in range(60_000):
+            pass
+
+    assert level_s(work) / turn_s() == pytest.approx(60_000, rel=0.25)
 
 
 def test_injection_without_a_level_is_refused(tmp_path: Path) -> None:
