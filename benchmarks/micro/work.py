@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _ROUND_S = 0.001
 WARM_UP_ROUNDS = 2
-SWEEPS = 5
+SWEEPS = 10
 """How often a process comes back to each piece, in turns with the other processes of a round. What
 slows a CPU by half for a moment, up to some tenths of a second, often outlasts all rounds of one
 piece, and seldom the time of all sweeps; what lasts for seconds meets all processes."""
