@@ -65,6 +65,14 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class AccessLines(StrEnum):
+    """For which requests a worker writes a line."""
+
+    ALL = "yes"
+    UNUSUAL = "unusual"
+    NONE = "no"
+
+
 class HttpEngine(StrEnum):
     """What speaks HTTP in a worker."""
 
@@ -363,8 +371,11 @@ class Settings:
         *_choice(HttpEngine),
         "What speaks HTTP in a worker: Windlass' engine, or stock Tornado",
     )
-    access_log: bool = _variable(
-        "yes", *_switch(), "Whether a worker writes a line for each request, beside Nginx's own"
+    access_log: AccessLines = _variable(
+        "unusual",
+        *_choice(AccessLines),
+        "For which requests a worker writes a line: every one, those that fail or take a second "
+        "(Nginx has a line for each anyway), or none",
     )
     metrics: bool = _variable(
         "yes", *_switch(), "Whether requests and the like are counted, for /metrics and the board"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tornado.routing import URLSpec
 
+from app.config import AccessLines
 from app.log import AccessLog
 from app.server import Application
 from app.telemetry import station
@@ -77,8 +78,11 @@ def make_application(
         URLSpec(r"/status/events", operations.StatusEventsHandler, services),
         *(_routes(services) if own is None else own),
     ]
-    log_access = AccessLog().write if settings.access_log else None
-    recording = Recording(log_access, found.meter, found.tracer, routes)
+    lines = settings.access_log
+    log_access = None if lines is AccessLines.NONE else AccessLog().write
+    recording = Recording(
+        log_access, found.meter, found.tracer, routes, every=lines is AccessLines.ALL
+    )
     shortcuts: dict[str, Shortcut] = {
         "/health": FixedAnswer(PLAIN_TEXT, health.HEALTHY, recording),
         "/metadata": FixedAnswer(JSON, health.metadata_of(made), recording),

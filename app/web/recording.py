@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from app.server import field_of, fields_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from app.telemetry.trace import Trace, Tracer
 
 UNMATCHED = "(unmatched)"
+_SLOW_S = 1.0
 _GROUP = re.compile(r"\((?:\?P<(\w+)>)?[^()]*\)")
 
 
@@ -36,6 +38,7 @@ class Recording:
         meter: counts.
         tracer: takes spans.
         routes: all that the application has, for the templates of handlers.
+        every: whether each request has its line, and not only an unusual one.
     """
 
     def __init__(
@@ -44,14 +47,16 @@ class Recording:
         meter: Meter,
         tracer: Tracer,
         routes: Sequence[URLSpec] = (),
+        *,
+        every: bool = True,
     ) -> None:
         self._write = write
+        self._every = every
         self._requests = meter.of_requests
         self._counts = meter.counts
         self._tracer = tracer
-        self.tells = write is not None or tracer.sends
-        """Whether anybody is told of each request, or it is counted at most."""
-        self.is_idle = not self.tells and not meter.counts
+        self._may_tell = write is not None or tracer.sends
+        self.is_idle = not self._may_tell and not meter.counts
         """Whether nothing is noted at all."""
         self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
         for route in routes:
@@ -60,11 +65,21 @@ class Recording:
 
     def begin(self, headers: HTTPHeaders) -> Trace | None:
         """The place in a trace of a request with these header fields; None where nobody asks."""
-        return place_in_trace(self._tracer, headers) if self.tells else None
+        return place_in_trace(self._tracer, headers) if self._may_tell else None
+
+    def tells(self, status: int, duration_s: float) -> bool:
+        """Whether anybody is told of such a request, or it is counted at most."""
+        if self._write is not None and self._has_line(status, duration_s):
+            return True
+        return self._tracer.sends
+
+    def _has_line(self, status: int, duration_s: float) -> bool:
+        failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self._every or failed or duration_s >= _SLOW_S
 
     def end(self, request: Answered) -> None:
         """Note a request that was answered just now."""
-        if self._write is not None:
+        if self._write is not None and self._has_line(request.status, request.duration_s):
             self._write(request)
         if self._counts:
             self.count(request.method, request.route, request.status, request.duration_s)
@@ -81,7 +96,7 @@ class Recording:
             return
         request = handler.request
         first_part_s: float | None = getattr(handler, "first_part_s", None)
-        trace: Trace | None = getattr(handler, "trace", None) if self.tells else None
+        trace: Trace | None = getattr(handler, "trace", None) if self._may_tell else None
         self.end(
             Answered(
                 getattr(handler, "request_id", ""),

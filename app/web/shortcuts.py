@@ -127,7 +127,7 @@ class _Sender:
         # A shortcut is found by its whole path, which is the route's template, too.
         method, path, _ = start_line
         duration_s = time.monotonic() - started
-        if not recording.tells:
+        if not recording.tells(self._prepared.status, duration_s):
             recording.count(method, path, self._prepared.status, duration_s)
             return
         context: Any = getattr(connection, "context", None)

@@ -50,7 +50,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack that is up for all tests of a module."""
     stack = Stack(
         tmp_path_factory.mktemp("service") / "state",
-        {"ENVIRONMENT": "TESTING", "LOG_FORMAT": "json"},
+        {"ENVIRONMENT": "TESTING", "LOG_FORMAT": "json", "ACCESS_LOG": "yes"},
     )
     stack.up()
     yield stack

@@ -121,10 +121,10 @@ def smuggled(stack: Stack, known: frozenset[str] = frozenset()) -> frozenset[str
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that gives up soon on what does not end."""
+    """A stack that gives up soon on what does not end, and whose workers tell of each request."""
+    settings = {"LOG_FORMAT": "json", "ACCESS_LOG": "yes", "CLIENT_TIMEOUT_S": "1"}
     stack = Stack(
-        tmp_path_factory.mktemp("service") / "state",
-        {"ENVIRONMENT": "TESTING", "LOG_FORMAT": "json", "CLIENT_TIMEOUT_S": "1"},
+        tmp_path_factory.mktemp("service") / "state", {"ENVIRONMENT": "TESTING", **settings}
     )
     stack.up()
     yield stack
