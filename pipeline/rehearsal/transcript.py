@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.jobs import ROOT
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -112,4 +114,5 @@ class Transcript:
         self._lines.extend(lines)
 
     def _clean(self, text: str) -> str:
-        return _HASH.sub(r"/nix/store/\1...-", text.replace(self._hidden, "FOLDER"))
+        told = text.replace(self._hidden, "FOLDER").replace(str(ROOT), "CHECKOUT")
+        return _HASH.sub(r"/nix/store/\1...-", told)

@@ -128,7 +128,7 @@ def test_bad_commit_of_a_rehearsal_has_something_to_change(file: str, text: str)
 def test_transcript_names_every_stage_that_did_not_as_it_should(tmp_path: Path) -> None:
     told = Transcript(tmp_path)
     told.scene("A scene")
-    told.step("good", Done(f"./run x {tmp_path}/y", 0, 1.0, "said\n"), wanted=0)
+    told.step("good", Done(f"./run x {tmp_path}/y", 0, 1.0, f"in {ROOT}/app\n"), wanted=0)
     told.step("stopped", Done("./run y", 1, 1.0, ""), wanted=1)
     told.step("let through", Done("./run z", 0, 1.0, ""), wanted=1)
     told.runs({"one": "/nix/store/" + "a" * 32 + "-x", "two": "other"}, {"other"})
@@ -137,6 +137,7 @@ def test_transcript_names_every_stage_that_did_not_as_it_should(tmp_path: Path) 
     ]  # fmt: skip
     text = told.markdown()
     assert "$ ./run x FOLDER/y" in text
+    assert "    in CHECKOUT/app" in text
     assert "| A scene | let through | NOT as it should: exit code 0 |" in text
 
 
