@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BARE, ALL = "bare", "all"
+BARE, DEFAULT, ALL = "bare", "as it comes", "all"
 TRACEPARENT = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
 
 
@@ -14,12 +14,12 @@ class Arm:
 
     Attributes:
         metrics: whether the worker counts.
-        logs: whether it writes an access line for each request.
+        lines: the requests for which it writes an access line: the value of ACCESS_LOG.
         traced: whether each request is part of a trace.
     """
 
     metrics: bool = False
-    logs: bool = False
+    lines: str = "no"
     traced: bool = False
 
     @property
@@ -27,7 +27,7 @@ class Arm:
         """The settings of its stack."""
         return {
             "METRICS": "yes" if self.metrics else "no",
-            "ACCESS_LOG": "yes" if self.logs else "no",
+            "ACCESS_LOG": self.lines,
         }
 
     def request(self, plain: bytes) -> bytes:
@@ -41,8 +41,14 @@ class Arm:
 ARMS = {
     BARE: Arm(),
     "metrics": Arm(metrics=True),
-    "logs": Arm(logs=True),
+    "a line each": Arm(lines="yes"),
     "tracing": Arm(traced=True),
-    "metrics and tracing": Arm(metrics=True, traced=True),
-    ALL: Arm(metrics=True, logs=True, traced=True),
+    DEFAULT: Arm(metrics=True, lines="unusual", traced=True),
+    ALL: Arm(metrics=True, lines="yes", traced=True),
 }
+
+
+def server_of(arm: str) -> str:
+    """The arm whose server takes an arm's requests: a trace is in those, not in the settings."""
+    wanted = ARMS[arm].settings
+    return next(name for name, other in ARMS.items() if other.settings == wanted)

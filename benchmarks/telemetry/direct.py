@@ -23,7 +23,7 @@ from benchmarks.peers.paths import PAYLOAD
 from benchmarks.peers.probe import answers, free_port
 from benchmarks.peers.processes import Command, running
 from benchmarks.peers.session import UnmeasuredError
-from benchmarks.telemetry.arms import ARMS
+from benchmarks.telemetry.arms import ARMS, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +63,7 @@ def measure(rounds: int, requests: int, seed: int, say: Callable[[str], None]) -
                 order = list(ARMS)
                 rng.shuffle(order)
                 for arm in order:
-                    process, port = served[_server_of(arm)]
+                    process, port = served[server_of(arm)]
                     request = ARMS[arm].request(plain)
                     with _connected(port) as clients:
                         _ask(clients, request, len(clients))
@@ -75,17 +75,11 @@ def measure(rounds: int, requests: int, seed: int, say: Callable[[str], None]) -
     return found
 
 
-def _server_of(arm: str) -> str:
-    """The server that an arm's requests go to: a trace is in the request, not in the settings."""
-    wanted = ARMS[arm].settings
-    return next(name for name, other in ARMS.items() if other.settings == wanted)
-
-
 def _served(folder: Path, stack: ExitStack) -> dict[str, tuple[psutil.Process, int]]:
     """Start the servers; each with its port."""
     (folder / "empty.env").touch()
     started = {}
-    for name in dict.fromkeys(map(_server_of, ARMS)):
+    for name in dict.fromkeys(map(server_of, ARMS)):
         port = free_port()
         settings = {
             "ENVIRONMENT": "PROD", "HOST": "127.0.0.1", "PORT": str(port), "PLAN_PORT": "",

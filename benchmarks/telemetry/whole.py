@@ -19,7 +19,7 @@ from benchmarks.pairs import Ratio, ratio
 from benchmarks.peers.generator import Load
 from benchmarks.peers.redis_server import redis
 from benchmarks.peers.session import Cpus, UnmeasuredError
-from benchmarks.telemetry.arms import ARMS, BARE
+from benchmarks.telemetry.arms import ARMS, BARE, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,28 +98,22 @@ def measure(effort: Effort, seed: int, say: Callable[[str], None]) -> dict[str, 
 def _places(folder: Path, address: str) -> list[Place]:
     return [
         Place(
-            arm=_stack_of(name),
+            arm=server_of(name),
             root=ROOT,
             python=Path(sys.executable),
             environ={**os.environ, **arm.settings},
             redis=address,
-            folder=folder / _stack_of(name),
+            folder=folder / server_of(name),
         )
         for name, arm in ARMS.items()
-        if not arm.traced or arm.logs
+        if name == server_of(name)
     ]
-
-
-def _stack_of(arm: str) -> str:
-    """The stack that an arm's requests go to: a trace is in the request, not in the settings."""
-    wanted = ARMS[arm].settings
-    return next(name for name, other in ARMS.items() if other.settings == wanted)
 
 
 def _load(
     name: str, arm: str, stacks: dict[str, Stack], sends: Sender, seconds: float, found: Figures
 ) -> None:
-    stack = stacks[_stack_of(arm)]
+    stack = stacks[server_of(arm)]
     wanted = asked(name, stack.address)
     load = Load(
         addresses=[stack.address],
