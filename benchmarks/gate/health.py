@@ -3,7 +3,8 @@
 Two kinds of comparison have a known answer. The earlier and the later arm of one revision (A1 with
 A2, B1 with B2) run the same code; a control runs no code of the product in either revision. Both
 go through the test that slowdowns go through, in both directions. A metric whose one revision
-differs from itself is distrusted; a control that differs makes the whole run invalid.
+differs from itself is distrusted from that look on; a control that differs makes the whole run
+invalid.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Movement:
     Attributes:
         compared: "A", "B", or "A with B" of a control.
         estimate: of the difference, a logarithm of a ratio; above 0 where the latter was slower.
+        rounds: of the look that found it first.
     """
 
     metric: Metric
     compared: str
     estimate: float
+    rounds: int
 
 
 def moved(
@@ -85,5 +88,5 @@ def _movements(
         for name, what, _sign in holm(p_values, look.false_alarm):
             metric, of, _ = compared[name, what]
             estimate = signed_rank.estimate(of[: look.rounds])
-            found.setdefault((name, what), Movement(metric, what, estimate))
+            found.setdefault((name, what), Movement(metric, what, estimate, look.rounds))
     return list(found.values())

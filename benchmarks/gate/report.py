@@ -103,13 +103,27 @@ def summary(report: Report) -> str:
         names = ", ".join(f"{each.metric.name} by {percent(each.estimate)}" for each in slower)
         return f"{text}: {names}."
     if judgement.outcome is Outcome.ERROR:
-        return f"{text}: {len(judgement.errors)} faults, named below."
+        return f"{text}: {_number(len(judgement.errors), 'fault')}, named below."
     if judgement.outcome is Outcome.INVALID:
         return (
             f"{text}: {', '.join(each.metric.name for each in judgement.controls)}. Run it again."
         )
+    return f"{text}: {_counted(judgement)}."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _counted(judgement: Judgement) -> str:
+    """How many metrics pass, how many do not, and which are excused."""
     passed = len(judgement.of(Verdict.PASS, Verdict.ACCEPTED))
-    return f"{text}: {passed} of {sum(f.metric.primary for f in judgement.findings)} metrics pass."
+    left = len(judgement.of(Verdict.INCONCLUSIVE))
+    excused = [each.metric.name for each in judgement.of(Verdict.QUARANTINED)]
+    words = [f"{passed} of {sum(f.metric.primary for f in judgement.findings)} metrics pass"]
+    words += [f"{left} not decided"] if left else []
+    words += [f"{len(excused)} in quarantine ({', '.join(excused)})"] if excused else []
+    return ", ".join(words)
 
 
 def about_open(report: Report) -> list[str]:

@@ -74,6 +74,17 @@ def test_markdown_of_what_is_not_decided_names_what_would_have_been_seen() -> No
     assert re.search(r"micro/one cpu: .* a slowdown of \d+\.\d% would have been seen", text)
 
 
+def test_quarantine_is_counted_and_named() -> None:
+    made = report(record(noise={"micro/one cpu": 0.3, "http/page p50": 0.3}, rounds=20))
+    told = "3 of 5 metrics pass, 2 in quarantine (micro/one cpu, http/page p50)."
+    assert summary(made) == f"Nothing got slower: {told}"
+    text = markdown(made)
+    assert told in text
+    assert "## In quarantine: 2," in text
+    assert "- http/page p50: too noisy" in text
+    assert told in page(made).decode()
+
+
 def test_markdown_of_errors_lists_them_first() -> None:
     made = record()
     failed = msgspec.structs.replace(made, failures=[Failure("micro/one", "head", "ouch")])
