@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.exceptions import Exit
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -38,9 +41,26 @@ def console() -> Console:
     return out
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of the files that are written at the end, and see now that it takes them.
+
+    Raises:
+        click.UsageError: it does not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise click.UsageError(f"nothing can be written into {folder}: {error}") from error
+
+
 @contextmanager
 def told(*unmeasured: type[Exception]) -> Iterator[None]:
-    """Within, what cannot be measured or is interrupted ends the command with a sentence."""
+    """Within, what cannot be measured or is interrupted ends the command with a sentence.
+
+    So does what nobody has foreseen, after its traceback: Python itself would exit with 1, which
+    says that something was measured and is bad.
+    """
     try:
         yield
     except unmeasured as error:
@@ -49,6 +69,12 @@ def told(*unmeasured: type[Exception]) -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo("bench: interrupted", err=True)
         sys.exit(INTERRUPTED)
+    except (click.ClickException, click.Abort, Exit):
+        raise
+    except Exception as error:  # noqa: BLE001 - what it is was not foreseen
+        traceback.print_exc()
+        click.echo(f"bench: a fault of the benchmarks themselves: {error!r}", err=True)
+        sys.exit(UNMEASURED)
 
 
 def end(report: Report, json_file: Path | None, markdown_file: Path | None) -> NoReturn:

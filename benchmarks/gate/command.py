@@ -91,6 +91,7 @@ def command(  # noqa: PLR0913 - one for each option
     with outcome.told(*known):
         if history_file:
             history.check(history_file)
+        outcome.make_folder(output)
         if replay:
             report = _replayed(replay)
         elif base is None:
@@ -100,8 +101,10 @@ def command(  # noqa: PLR0913 - one for each option
             with prepared(base, head, _say) as arms:
                 report = _measured(arms, quick=quick, only=set(only), seed=drawn)
         report = _with_history(report, history_file)
-    _write(report, output)
-    _show(report, output)
+        _write(report, output)
+        if history_file:
+            history.append(history_file, report.entries[-1])
+        _show(report, output)
     sys.exit(report.judgement.outcome.exit_code)
 
 
@@ -223,7 +226,6 @@ def _with_history(report: Report, file: Path | None) -> Report:
     entries = [*history.read(file), added]
     compared = history.comparable(entries)
     changes = history.changes(compared, report.declared)
-    history.append(file, added)
     return replace(report, history=compared, changes=changes, entries=entries)
 
 

@@ -14,6 +14,7 @@ from benchmarks.http.arms import Outcomes
 from benchmarks.http.stack import Place, StandingError, standing
 from benchmarks.micro import arms as micro_arms
 from benchmarks.micro.work import SWEEPS
+from benchmarks.peers.redis_server import empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from benchmarks.gate.schedule import Draw
     from benchmarks.http.sender import Sender
     from benchmarks.peers.session import Cpus
+
+
+_DATABASES = {letter: number for number, letter in enumerate(ARMS, 1)}
+"""Of an arm, in Redis. None has the first: for that one no connection would have to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Bench:
     """What every round is measured with.
 
     Attributes:
-        redis: URL of the Redis of all arms.
+        redis: URL of the one Redis, in which each arm has a database of its own.
         rates_hz: of the open loops; filled in the first round.
         step: called after each piece of a round.
     """
@@ -83,6 +88,8 @@ class Bench:
         found, means = Outcomes(), Outcomes()
         if micro:
             self._micro(draw, micro, found, means)
+        if http:  # no round meets what the one before has left
+            empty(self.redis)
         for control in (True, False):
             chosen = [name for name in http if (name == http_arms.CONTROL) is control]
             if chosen:
@@ -124,7 +131,7 @@ class Bench:
                 root=self.arms.of(letter).root,
                 python=self.arms.of(letter).python,
                 environ={**draw.environ, **self.arms.of(letter).environ},
-                redis=self.redis,
+                redis=f"{self.redis}?db={_DATABASES[letter]}",
                 folder=self.arms.scratch / f"{kind}-{number}-{letter}",
                 control=control,
                 alone=self.effort.alone,
@@ -159,5 +166,5 @@ def _whole(found: Outcomes) -> dict[str, Figures]:
     return {
         metric: Figures(*(of[arm] for arm in ARMS))
         for metric, of in found.figures.items()
-        if all(of.get(arm, 0) > 0 for arm in ARMS)
+        if len(of) == len(ARMS)
     }

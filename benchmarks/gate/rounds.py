@@ -7,7 +7,7 @@ CPU, seconds of latency, or requests per second.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -19,13 +19,16 @@ ARMS: tuple[ArmName, ...] = ("A1", "A2", "B1", "B2")
 Order = Literal["ABBA", "BAAB"]
 
 
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
 class Figures(msgspec.Struct, frozen=True, array_like=True):
     """One metric in the four arms of a round."""
 
-    A1: float
-    A2: float
-    B1: float
-    B2: float
+    A1: _Positive
+    A2: _Positive
+    B1: _Positive
+    B2: _Positive
 
 
 class Round(msgspec.Struct, frozen=True):

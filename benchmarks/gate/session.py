@@ -22,7 +22,6 @@ from benchmarks.gate.rounds import Failure, Record
 from benchmarks.gate.schedule import draw
 from benchmarks.gate.verdicts import Outcome
 from benchmarks.http import arms as http_arms
-from benchmarks.http import cpu
 from benchmarks.http.sender import sender
 from benchmarks.machine import ROOT
 from benchmarks.peers.redis_server import redis
@@ -115,7 +114,6 @@ class Gate:
             quick=self.plan.quick,
             rounds=[],
             missing=sorted(self.arms.base_names - self.arms.declared.names()),
-            notes=[] if cpu.is_exact() else ["CPU times are counted in hundredths of a second"],
         )
         with self._bench(say) as bench:
             self._measure(replace(bench, effort=_trial(bench.effort)), [0], "trial")

@@ -6,9 +6,8 @@ machine for longer slows all of them.
 
 ::
 
-    serve     becomes the stack of the checkout that it runs from
     stack     stacks of a round: started together, looked at, ended
-    cpu       CPU time of processes, to the nanosecond where the kernel tells
+    cpu       CPU time of processes, to the nanosecond
     sender    one process that sends every load of a round
     paths     what is asked for, and what a right answer holds
     arms      one round of all paths

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from benchmarks.http.paths import asked
 from benchmarks.peers.generator import Load
 from benchmarks.peers.session import UnmeasuredError
 
@@ -95,11 +94,12 @@ class Bench:
         return found
 
     def _load(self, name: str, stack: Stack, found: Outcomes) -> None:
-        stack.check(name)
-        request = asked(name, stack.address)
+        request = stack.check(name)
         before = stack.cpu_s(request.served)
         closed = self._send(stack, request.content, self.effort.closed_s, None)
         spent = stack.cpu_s(request.served) - before
+        if spent <= 0:
+            raise UnmeasuredError(f"{stack.arm}: a process that had used CPU time left under load")
         found.put(f"http/{name} cpu", stack.arm, spent / closed.total)
         if name == CONTROL:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from benchmarks.http.paths import Served
+    from benchmarks.http.paths import Asked, Served
     from benchmarks.peers.session import Cpus
 
 _SETTLE_S = 0.2
@@ -48,7 +49,7 @@ class Place:
         root: its checkout.
         python: its interpreter.
         environ: what all processes of the round have in their environment.
-        redis: URL of the Redis that all arms use.
+        redis: URL of its Redis.
         folder: for its state and logs.
         control: whether it is the bare protocol rather than the product.
         alone: whether it is one worker of the product without the rest of the stack.
@@ -87,25 +88,26 @@ class Stack:
             raise UnmeasuredError(f"{self.arm} has no process of {served}")
         try:
             return spent_s(self.serving[served])
-        except psutil.NoSuchProcess as error:
+        except psutil.Error as error:
             raise UnmeasuredError(f"{self.arm}: a process ended under load ({error})") from error
 
-    def check(self, name: str) -> None:
-        """Ask once, and see that the answer is right.
+    def check(self, name: str) -> Asked:
+        """Ask once, see that the answer is right, and return what was asked.
 
         Args:
             name: of the benchmark, short.
 
         Raises:
-            UnmeasuredError: it is not.
+            UnmeasuredError: it is not, or there is none.
         """
         try:
             wanted = asked(name, self.address)
             status, _, body = ask(self.address, wanted.content)
-        except (OSError, LookupError) as error:
-            raise UnmeasuredError(f"{self.arm} cannot be asked: {error}") from error
+        except (OSError, LookupError, http.client.HTTPException) as error:
+            raise UnmeasuredError(f"{self.arm} cannot be asked: {error!r}") from error
         if status != 200 or wanted.sign not in body:
             raise UnmeasuredError(f"{self.arm} answered {status}, {body[:80]!r}")
+        return wanted
 
 
 @contextmanager
@@ -153,17 +155,22 @@ def _started(place: Place, stack: ExitStack) -> tuple[psutil.Process, str]:
     place.folder.mkdir(parents=True)
     (place.folder / _NO_SETTINGS).touch()
     command = Command(
-        (str(place.python), "-m", *_module(place, address)),
+        (str(place.python), "-m", *_program(place, address)),
         {**place.environ, **_settings(place, port)},
         place.root,
     )
     return stack.enter_context(running(command, place.folder / "stack.log")), address
 
 
-def _module(place: Place, address: str) -> tuple[str, ...]:
+def _program(place: Place, address: str) -> tuple[str, ...]:
+    """The module that is run and its arguments.
+
+    A stack comes up as in a container, by the product's own command: so what its revision calls
+    its parts does not matter, and the process that was started becomes its supervisord.
+    """
     if place.control:
         return ("benchmarks.peers.apps.bare", "1", address)
-    return ("benchmarks.peers.apps.windlass",) if place.alone else ("benchmarks.http.serve",)
+    return ("benchmarks.peers.apps.windlass",) if place.alone else ("app", "up", "--init")
 
 
 def _settings(place: Place, port: int) -> dict[str, str]:

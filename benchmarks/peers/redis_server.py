@@ -7,13 +7,18 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from redis import Redis, RedisError
+
 from app.stack import binaries
 from benchmarks.machine import ROOT
 from benchmarks.peers.processes import Command, running, wait_until
+from benchmarks.peers.session import UnmeasuredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+_TIMEOUT_S = 30.0
 
 
 @contextmanager
@@ -35,6 +40,19 @@ def redis(folder: Path, cpu: int, say: Callable[[str], None]) -> Iterator[str]:
     with running(Command(argv), log, cpu) as process:
         wait_until(lambda: _listens(path), process, log, "Redis")
         yield f"unix://{path}"
+
+
+def empty(url: str) -> None:
+    """Forget all that a Redis keeps, in every database.
+
+    Raises:
+        UnmeasuredError: it does not.
+    """
+    try:
+        with Redis.from_url(url, socket_timeout=_TIMEOUT_S) as client:
+            client.flushall()
+    except RedisError as error:
+        raise UnmeasuredError(f"Redis at {url} cannot be emptied: {error}") from error
 
 
 def _listens(path: Path) -> bool:

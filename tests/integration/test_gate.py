@@ -166,6 +166,51 @@ def test_stack_that_does_not_come_up_is_an_error_of_its_revision(
     assert "did not come up" in record.failures[0].reason
 
 
+_REFUSES_ANOTHER_S_VISITS = """
+
+_without = HomeHandler.get
+_looked = []
+
+
+async def _get(self):
+    if not _looked:
+        _looked.append(self)
+        if await self.services.store.visits():
+            raise LookupError
+    await _without(self)
+
+
+HomeHandler.get = _get
+"""
+
+
+def test_no_arm_meets_what_another_or_an_earlier_round_has_left_in_redis(
+    gate: Callable[..., Gate],
+) -> None:
+    made = gate("http/home")
+    for arm in (made.arms.base, made.arms.head):
+        file = arm.root / "app" / "web" / "home.py"
+        file.write_text(file.read_text() + _REFUSES_ANOTHER_S_VISITS)
+    record, _ = made.run(quiet)
+    assert record.failures == []
+    assert "http/home cpu" in record.rounds[0].figures
+
+
+def test_base_that_calls_its_inner_parts_otherwise_can_be_measured(
+    gate: Callable[..., Gate],
+) -> None:
+    """The names are of modules and functions that the launcher and the stack once asked for."""
+    made = gate("http/health", plan=WHOLE)
+    product = made.arms.base.root / "app"
+    (product / "prctl.py").rename(product / "kernel.py")
+    for file in product.rglob("*.py"):
+        text = file.read_text()
+        file.write_text(text.replace("app.prctl", "app.kernel").replace("test_nginx", "try_nginx"))
+    record, _ = made.run(quiet)
+    assert record.failures == []
+    assert set(record.rounds[0].figures) >= {"http/control cpu", "http/health cpu"}
+
+
 def test_rounds_that_do_not_fit_the_budget_are_not_begun(gate: Callable[..., Gate]) -> None:
     made = gate("micro/json", plan=replace(PLAN, budget_s=0.0))
     record, judgement = made.run(quiet)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +22,13 @@ from benchmarks.gate import arms, closures, declaration, instructions, suspects
 from benchmarks.gate.arms import GateError, prepared
 from benchmarks.http import cpu
 from benchmarks.http.sender import sender
+from benchmarks.http.stack import Stack
 from benchmarks.micro import arms as micro_arms
 from benchmarks.micro.turns import Turns
 from benchmarks.micro.work import PIECES, SWEEPS, make
 from benchmarks.peers.generator import Load
-from benchmarks.peers.processes import Command, running
+from benchmarks.peers.probe import answers
+from benchmarks.peers.processes import Command, running, wait_until
 from benchmarks.peers.session import UnmeasuredError
 from tests.gate_records import DECLARED
 from tests.support import ROOT, free_port
@@ -354,6 +358,95 @@ def test_cpu_time_of_a_process_and_what_is_below_it() -> None:
         finally:
             process.kill()
             psutil.Process(max(int(line) for line in lines)).kill()
+
+
+_BURN = """
+import os, sys, threading, time
+
+def burn():
+    begun = time.thread_time()
+    while time.thread_time() - begun < 0.2: pass
+
+def fork():
+    if os.fork() == 0:
+        burn()
+        os._exit(0)
+
+"""
+_WAYS_TO_BURN = {
+    "a thread that has ended": "t = threading.Thread(target=burn); t.start(); t.join()",
+    "a child that was waited for": "fork(); os.wait()",
+    "a child that nobody waits for": "fork(); os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)",
+}
+
+
+@pytest.mark.parametrize("way", _WAYS_TO_BURN)
+def test_cpu_time_of_what_has_ended_is_not_lost(way: str) -> None:
+    program = f"{_BURN}{_WAYS_TO_BURN[way]}; print(flush=True); sys.stdin.read()"
+    argv = (sys.executable, "-c", program)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        spent_s = cpu.spent_s([psutil.Process(process.pid)])
+        process.communicate()
+    assert spent_s >= 0.18
+
+
+def test_cpu_time_of_a_process_that_is_gone_is_an_error() -> None:
+    with subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE) as process:
+        looked_at = psutil.Process(process.pid)
+        process.communicate(b"\n")
+    with pytest.raises(psutil.NoSuchProcess):
+        cpu.spent_s([looked_at])
+
+
+@pytest.mark.parametrize("answer", [b"rubbish\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nno page", b""])
+@pytest.mark.parametrize("name", ["health", "static"])
+def test_server_that_answers_rubbish_is_named(name: str, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        stack = Stack("B1", f"127.0.0.1:{listener.getsockname()[1]}", {})
+        with pytest.raises(UnmeasuredError, match=r"^B1 (cannot be asked|answered)"):
+            stack.check(name)
+        thread.join()
+
+
+@pytest.fixture
+def without_product(tmp_path: Path) -> Path:
+    """A checkout whose product cannot even be imported."""
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "tree" / "benchmarks")
+    product = tmp_path / "tree" / "app" / "__init__.py"
+    product.parent.mkdir()
+    product.write_text("raise ImportError('the product was asked for')\n")
+    return tmp_path / "tree"
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_control_of_micro_runs_nothing_of_the_product(without_product: Path, *, bare: bool) -> None:
+    result = without_product / "result.json"
+    process = micro_arms.Process(without_product, Path(sys.executable), {}, None, result, bare=bare)
+    found = micro_arms.run({"A1": process}, ["control"], 0.005, lambda: None)["A1"]
+    assert found.failures == {}
+    assert found.least_s["control"] > 0
+
+
+@pytest.mark.parametrize("unix", [True, False])
+def test_control_of_http_runs_nothing_of_the_product(
+    without_product: Path, tmp_path: Path, *, unix: bool
+) -> None:
+    address = f"unix:{tmp_path}/socket" if unix else f"127.0.0.1:{free_port()}"
+    (tmp_path / "socket").touch()  # of one that was killed
+    argv = (sys.executable, "-m", "benchmarks.peers.apps.bare", "2", address)
+    log = tmp_path / "log"
+    with running(Command(argv, root=without_product), log) as process:
+        wait_until(lambda: answers(address), process, log, "the control")
 
 
 def test_sender_sends_one_load_after_the_other_and_ends() -> None:

@@ -141,6 +141,36 @@ def test_replay_judges_a_kept_report_and_exits_by_its_outcome(tmp_path: Path) ->
     assert (tmp_path / "again" / "report.html").stat().st_size > 10_000
 
 
+def test_replay_of_a_figure_that_no_clock_gives_is_refused(tmp_path: Path) -> None:
+    made = msgspec.json.decode(slower().json())
+    made["record"]["rounds"][3]["figures"]["micro/one cpu"][2] = 0
+    kept = tmp_path / "report.json"
+    kept.write_bytes(msgspec.json.encode(made))
+    arguments = ["--replay", str(kept), "--output", str(tmp_path / "again")]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 2, done.output
+    assert "is no report of a gate" in done.output
+    assert "> 0" in done.output
+
+
+def test_folder_that_takes_no_report_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["--base", "no/such/commit", "--output", str(tmp_path / "file" / "gate")]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 2, done.output
+    assert "nothing can be written into" in done.output
+
+
+def test_what_nobody_has_foreseen_is_no_slowdown(tmp_path: Path) -> None:
+    kept, again = tmp_path / "report.json", tmp_path / "again"
+    kept.write_bytes(slower().json())
+    (again / "report.html").mkdir(parents=True)
+    done = CliRunner().invoke(command, ["--replay", str(kept), "--output", str(again)])
+    assert done.exit_code == 3
+    assert "Traceback" in done.output
+    assert "a fault of the benchmarks themselves: IsADirectoryError" in done.output
+
+
 def _renamed(made: Record) -> Record:
     """The same rounds under names that this checkout declares."""
     names = {"micro/one": "micro/json", "micro/two": "micro/dispatch", "http/page": "http/home"}

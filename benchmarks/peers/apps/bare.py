@@ -1,7 +1,8 @@
 """The limit: a bare protocol on uvloop that answers constant bytes and does nothing else.
 
 `python -m benchmarks.peers.apps.bare WORKERS ADDRESS`, with HOST:PORT or unix:PATH. Workers share
-one socket. Whatever comes in one piece is taken for one request.
+one socket. Whatever comes in one piece is taken for one request. It has nothing of the product, so
+that as a control no change can move it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import cast
 
 import uvloop
 
-from app.prctl import die_with_parent
-from app.process.sockets import listen_unix
+from benchmarks.peers.launch import die_with_parent
 
+_BACKLOG = 2048
 _BODY = b'OK\n {"last_commit_sha":"", "p":0} <p class="counter">Counter: 0</p>'
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s" % (
     len(_BODY),
@@ -47,9 +48,14 @@ async def _serve(listener: socket.socket) -> None:
 
 def _listen(address: str) -> socket.socket:
     if address.startswith("unix:"):
-        return listen_unix(Path(address.removeprefix("unix:")))
+        path = Path(address.removeprefix("unix:"))
+        path.unlink(missing_ok=True)  # of one that was killed
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(_BACKLOG)
+        return listener
     host, _, port = address.rpartition(":")
-    return socket.create_server((host, int(port)), backlog=2048)
+    return socket.create_server((host, int(port)), backlog=_BACKLOG)
 
 
 def main() -> None:
