@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.gate.arms import Arm, Arms
 
 _REPETITIONS = 10
-_TIMEOUT_S = 75.0
+TIMEOUT_S = 75.0
 _MARK = "getppid"
 _TOTALS = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 
@@ -73,7 +73,7 @@ def count(arms: Arms, names: Sequence[str], search_path: str) -> Counts:
     ]
     try:
         for process, _ in started:
-            process.wait(_TIMEOUT_S)
+            process.wait(TIMEOUT_S)
         base, head = (read(folder, names) for _, folder in started)
     except (subprocess.TimeoutExpired, ValueError, OSError) as error:
         return Counts(why_not=f"valgrind could not count: {error}")

@@ -54,7 +54,7 @@ def judge(
     findings = [_with_what_failed(finding, record) for finding in bench.findings()]
     errors = [*_errors(record, accepted), *_too_few(findings, planned[0])]
     return Judgement(
-        outcome=_outcome(findings, errors, controls),
+        outcome=_outcome(findings, errors, [] if record.environments_differ else controls),
         findings=findings,
         errors=errors,
         controls=controls,
@@ -81,8 +81,8 @@ def _errors(record: Record, accepted: Accepted) -> list[str]:
         f"{each.benchmark} failed on the {each.arm}: {each.reason}" for each in record.failures
     ]
     missing = [
-        f"{name} is declared by the base and not by the head; where that is meant, say so in "
-        "[[removed]] of accepted.toml"
+        f"the base {'decides by' if ' ' in name else 'declares'} {name}, and the head does not; "
+        "where that is meant, say so in [[removed]] of accepted.toml"
         for name in record.missing
         if name not in accepted.removed
     ]
@@ -100,10 +100,9 @@ def _too_few(findings: list[Finding], first: Look) -> list[str]:
     if not short:
         return []
     least = min(each.rounds for each in short)
-    return [
-        f"too few rounds to judge {', '.join(each.metric.name for each in short)}: {least} of the "
-        f"{first.rounds} that a verdict takes; run it again, where less else is done"
-    ]
+    names = ", ".join(each.metric.name for each in short)
+    lack = f"{least} of the {first.rounds} rounds that a verdict takes are too few"
+    return [f"{lack} to judge {names}; run it again, where less else is done"]
 
 
 def _with_what_failed(finding: Finding, record: Record) -> Finding:
@@ -188,7 +187,7 @@ class _Bench:
         metric, line = found.metric, self.accepted.line_for(found.metric)
         allowed = metric.delta + self.accepted.allowance(metric)
         if is_slower:
-            return Verdict.FAIL, f"more than the {line.size:.1%} that are accepted" if line else ""
+            return Verdict.FAIL, self._beyond(metric)
         why = self._why_distrusted(metric, look) or self._why_noisy(metric, look)
         if why and found.low > allowed:
             return Verdict.INCONCLUSIVE, f"{why}, and slower for all that"
@@ -200,6 +199,15 @@ class _Bench:
         if line and (found.low > metric.delta or metric.delta <= found.high < allowed):
             return Verdict.ACCEPTED, f"accepted until {line.expires}: {line.reason}"
         return (Verdict.PASS if found.high < allowed else Verdict.INCONCLUSIVE), ""
+
+    def _beyond(self, metric: Metric) -> str:
+        """What is accepted of a metric and was not enough."""
+        line = self.accepted.line_for(metric)
+        if line:
+            return f"more than the {line.size:.1%} that are accepted"
+        if self.accepted.is_spent(metric):
+            return "the base has the line that accepts it too, so what that accepts is in the base"
+        return ""
 
     def _why_noisy(self, metric: Metric, look: Look) -> str:
         """Why a metric may claim little; empty where it may claim what is usual.

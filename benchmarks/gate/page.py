@@ -79,6 +79,10 @@ def _sections(report: Report) -> list[Section]:
                 for each in report.changes
             ],
         ),
+        Section(
+            "The gate itself is changed: both revisions were measured by the head's",
+            words.about_altered(report),
+        ),
     ]
 
 

@@ -113,7 +113,9 @@ class Gate:
             head=self.arms.head.commit,
             quick=self.plan.quick,
             rounds=[],
-            missing=sorted(self.arms.base_names - self.arms.declared.names()),
+            missing=self.arms.missing(),
+            altered=list(self.arms.altered),
+            environments_differ=self.arms.environments_differ,
         )
         with self._bench(say) as bench:
             self._measure(replace(bench, effort=_trial(bench.effort)), [0], "trial")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 
 import msgspec
@@ -118,7 +119,7 @@ def test_too_few_rounds_are_an_error() -> None:
     assert found.outcome is Outcome.ERROR
     assert found.look is None
     assert "micro/one cpu" in found.errors[0]
-    assert "11 of the 12 that a verdict takes" in found.errors[0]
+    assert "11 of the 12 rounds" in found.errors[0]
     assert (
         finding(found, "micro/one cpu").reason
         == "measured in 11 of the 12 rounds that a verdict takes"
@@ -201,6 +202,13 @@ def parted(made: Record, first: int = 0) -> Record:
     return msgspec.structs.replace(made, rounds=rounds)
 
 
+def test_control_that_environments_move_hides_no_slowdown() -> None:
+    made = record({"micro/control cpu": 1.1, "micro/one cpu": 1.3})
+    found = judged(msgspec.structs.replace(made, environments_differ=True))
+    assert [each.metric.name for each in found.controls] == ["micro/control cpu"]
+    assert found.outcome is Outcome.FAIL
+
+
 def test_metric_whose_revisions_differ_from_themselves_is_in_quarantine_at_the_end() -> None:
     drift = {"micro/one cpu": 0.15}
     first = judged(record(drift=drift))
@@ -210,7 +218,8 @@ def test_metric_whose_revisions_differ_from_themselves_is_in_quarantine_at_the_e
     assert "micro/one" in first.undecided(), "it is measured on"
     last = judged(record(drift=drift, rounds=20))
     assert finding(last, "micro/one cpu").verdict is Verdict.QUARANTINED
-    assert "differs from itself" in finding(last, "micro/one cpu").reason
+    reason = finding(last, "micro/one cpu").reason
+    assert re.search(r"A differs from itself within a round, by \+1[567]\.\d%", reason)
     assert last.outcome is Outcome.PASS
 
 
@@ -257,6 +266,11 @@ def test_benchmark_that_is_gone_is_an_error_until_a_line_says_that_it_was_meant(
     assert judged(made, meant).outcome is Outcome.PASS
 
 
+def test_metric_that_decides_no_more_is_an_error() -> None:
+    found = judged(msgspec.structs.replace(record(), missing=["http/page cpu"]))
+    assert found.errors[0].startswith("the base decides by http/page cpu, and the head does not")
+
+
 def test_new_benchmark_is_said_and_not_compared() -> None:
     found = judged(msgspec.structs.replace(record(), new=["micro/one"]))
     assert finding(found, "micro/one cpu").verdict is Verdict.NEW
@@ -276,6 +290,29 @@ def test_accepted_slowdown_is_told_and_does_not_fail(name: str) -> None:
     assert found.outcome is Outcome.PASS
     assert finding(found, "micro/one cpu").verdict is Verdict.ACCEPTED
     assert "exact now" in finding(found, "micro/one cpu").reason
+
+
+def test_line_that_a_pass_takes_is_told() -> None:
+    found = judged(record({"micro/one cpu": 1.04}), accepting("micro/one", 0.08))
+    of = finding(found, "micro/one cpu")
+    assert of.low < of.metric.delta < of.high, "else this tests nothing"
+    assert of.verdict is Verdict.ACCEPTED
+    assert "exact now" in of.reason
+    unneeded = judged(record(), accepting("micro/one", 0.08))
+    assert finding(unneeded, "micro/one cpu").verdict is Verdict.PASS
+
+
+def test_slowdown_that_would_have_been_seen_exceeds_what_is_accepted() -> None:
+    one = finding(judged(record()), "micro/one cpu")
+    more = finding(judged(record(), accepting("micro/one", 0.08)), "micro/one cpu")
+    assert more.resolution == pytest.approx(one.resolution + math.log(1.08))
+
+
+def test_line_that_the_base_has_too_accepts_nothing_more() -> None:
+    line = Line("micro/one", 0.2, "exact now", SOON)
+    found = judged(record({"micro/one cpu": 1.10}), Accepted(spent={"micro/one": line}))
+    assert found.outcome is Outcome.FAIL
+    assert "the base has the line" in finding(found, "micro/one cpu").reason
 
 
 def test_slowdown_beyond_what_is_accepted_fails() -> None:
