@@ -293,7 +293,8 @@ def test_accepted_slowdown_is_told_and_does_not_fail(name: str) -> None:
 
 
 def test_line_that_a_pass_takes_is_told() -> None:
-    found = judged(record({"micro/one cpu": 1.04}), accepting("micro/one", 0.08))
+    made = record({"micro/one cpu": 1.04}, noise={"micro/one cpu": 0.02})
+    found = judged(made, accepting("micro/one", 0.08))
     of = finding(found, "micro/one cpu")
     assert of.low < of.metric.delta < of.high, "else this tests nothing"
     assert of.verdict is Verdict.ACCEPTED
