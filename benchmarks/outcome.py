@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,7 +13,7 @@ from click.exceptions import Exit
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchmarks.report import Report
@@ -55,16 +55,24 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def told(*unmeasured: type[Exception]) -> Iterator[None]:
+def told(
+    *unmeasured: type[Exception], also: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
     """Within, what cannot be measured or is interrupted ends the command with a sentence.
 
     So does what nobody has foreseen, after its traceback: Python itself would exit with 1, which
     says that something was measured and is bad.
+
+    Args:
+        unmeasured: errors that say what could not be measured, and why.
+        also: told the sentence.
     """
     try:
         yield
     except unmeasured as error:
         click.echo(f"bench: {error}", err=True)
+        with suppress(OSError):  # whoever reads the exit code has that at least
+            also(str(error))
         sys.exit(UNMEASURED)
     except KeyboardInterrupt:
         click.echo("bench: interrupted", err=True)
@@ -73,7 +81,10 @@ def told(*unmeasured: type[Exception]) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - what it is was not foreseen
         traceback.print_exc()
-        click.echo(f"bench: a fault of the benchmarks themselves: {error!r}", err=True)
+        sentence = f"a fault of the benchmarks themselves: {error!r}"
+        click.echo(f"bench: {sentence}", err=True)
+        with suppress(OSError):
+            also(sentence)
         sys.exit(UNMEASURED)
 
 

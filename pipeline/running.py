@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _GIT_TIMEOUT_S = 60
 _END_TIMEOUT_S = 60
 _MAIN = ("origin/main", "main")
+_UNMEASURED = {"ERROR", "INVALID"}
 
 PASSED, NEUTRAL, FAILED, SKIPPED, NOT_RUN = "passed", "neutral", "failed", "skipped", "not run"
 GREEN = frozenset({PASSED, NEUTRAL, SKIPPED})
@@ -115,17 +116,30 @@ def base_commit(root: Path) -> str:
 
 
 def last_measured(root: Path, history: Path) -> str:
-    """The commit of a history's last line; where it is no other than this one, `base_commit`.
+    """The commit that a history measured last; where it is no other than this one, `base_commit`.
+
+    A gate that ended as ERROR or INVALID has measured nothing that could be compared.
 
     Raises:
         PipelineError: there is no commit to compare with.
     """
-    try:
-        last = str(json.loads(history.read_text(encoding="utf-8").splitlines()[-1])["commit"])
-    except (OSError, IndexError, KeyError, ValueError, TypeError):
-        last = ""
+    last = _last_commit(history)
     known = _git(root, "rev-parse", "--verify", "--quiet", f"{last}^{{commit}}") if last else ""
     return known if known not in {"", _git(root, "rev-parse", "HEAD")} else base_commit(root)
+
+
+def _last_commit(history: Path) -> str:
+    """Empty where no gate of a history has measured anything, or the file cannot be read."""
+    try:
+        gates = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+        measured = [
+            str(gate["commit"])
+            for gate in gates
+            if gate["outcome"] not in _UNMEASURED and gate["levels"]
+        ]
+    except (OSError, KeyError, ValueError, TypeError):
+        return ""
+    return measured[-1] if measured else ""
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

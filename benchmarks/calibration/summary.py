@@ -50,8 +50,12 @@ def again(line: Line) -> Judgement:
 
 
 def is_the_same_again(line: Line, found: Judgement) -> bool:
-    """Whether that calls slower what the line calls slower."""
-    return [each.metric.name for each in found.of(Verdict.FAIL)] == line.red
+    """Whether that calls slower what the line calls slower, and ends as the line does.
+
+    What failed is not among the rounds, so how such a gate ended cannot be judged again.
+    """
+    red = [each.metric.name for each in found.of(Verdict.FAIL)]
+    return red == line.red and (line.outcome == found.outcome or bool(line.failures))
 
 
 def _quiet(lines: Iterable[Line], part: str, title: str) -> Section:

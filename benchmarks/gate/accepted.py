@@ -1,20 +1,22 @@
 """Slowdowns that are accepted: lines of a reviewed file, each with a size, a reason and a last day.
 
-There is no other way to accept one. A file with any fault accepts nothing: every fault is named,
-and the gate does not run.
+There is no other way to accept one. A line accepts a slowdown once: where the base has it too, its
+slowdown is in the base as well, and it accepts nothing more. A file with any fault accepts nothing:
+every fault is named, and the gate does not run.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads it
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from benchmarks.gate.declaration import Metric
 
@@ -57,14 +59,25 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What is accepted."""
+    """What is accepted.
+
+    Attributes:
+        slowdowns: by benchmark or metric.
+        removed: benchmarks that are gone, and metrics that decide no more.
+        spent: slowdowns that are in the base already, which accept nothing.
+    """
 
     slowdowns: Mapping[str, Line] = field(default_factory=dict)
     removed: Mapping[str, Line] = field(default_factory=dict)
+    spent: Mapping[str, Line] = field(default_factory=dict)
 
     def line_for(self, metric: Metric) -> Line | None:
         """The line that covers a metric: its own, or else its benchmark's."""
-        return self.slowdowns.get(metric.name) or self.slowdowns.get(metric.benchmark.name)
+        return _line_for(metric, self.slowdowns)
+
+    def is_spent(self, metric: Metric) -> bool:
+        """Whether a line covers a metric that the base has too."""
+        return _line_for(metric, self.spent) is not None
 
     def allowance(self, metric: Metric) -> float:
         """What is accepted of a metric, as the logarithm of a ratio."""
@@ -72,13 +85,18 @@ class Accepted:
         return math.log1p(line.size) if line else 0.0
 
 
-def parse(text: str, known: set[str], today: date) -> Accepted:
+def _line_for(metric: Metric, lines: Mapping[str, Line]) -> Line | None:
+    return lines.get(metric.name) or lines.get(metric.benchmark.name)
+
+
+def parse(text: str, known: set[str], today: date, before: str = "") -> Accepted:
     """Read and check the file.
 
     Args:
         text: of the file.
-        known: names of benchmarks and metrics that there are.
+        known: names of benchmarks, and of metrics that decide.
         today: decides what has expired.
+        before: the base's file; a line that differs from its own in the last day alone is the same.
 
     Raises:
         AcceptedFileError: with every fault.
@@ -106,7 +124,23 @@ def parse(text: str, known: set[str], today: date) -> Accepted:
                 lines[line.benchmark] = line
     if faults:
         raise AcceptedFileError(faults)
-    return Accepted(found["accepted"], found["removed"])
+    old = {name for name, *_ in _accepted_by(text) & _accepted_by(before)}
+    spent = {name: line for name, line in found["accepted"].items() if name in old}
+    new = {name: line for name, line in found["accepted"].items() if name not in old}
+    return Accepted(new, found["removed"], spent)
+
+
+def _accepted_by(text: str) -> set[tuple[str, str, str]]:
+    """Benchmark, size and reason of the lines, expired or not; a base's faults are its own."""
+    try:
+        entries = tomllib.loads(text).get("accepted")
+    except tomllib.TOMLDecodeError:
+        return set()
+    return {
+        (str(each.get("benchmark")), str(each.get("size")), str(each.get("reason")).strip())
+        for each in (entries if isinstance(entries, list) else ())
+        if isinstance(each, dict)
+    }
 
 
 def _faults(
@@ -142,7 +176,7 @@ def _faults_of_name(
     elif name in before:
         yield f"{name} stands there already; keep one line"
     elif kind == "accepted" and name not in known:
-        yield f"there is no benchmark {name!r}; see declared.toml"
+        yield f"there is no benchmark {name!r}, and no metric that decides; see declared.toml"
     elif kind == "removed" and name in known:
         yield f"{name} is declared; a benchmark that is taken out is not"
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.gate import closures, declaration
+from benchmarks.gate import accepted, closures, declaration
 from benchmarks.gate.git import GitError, git
 from benchmarks.machine import ROOT
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _INSTALL_TIMEOUT_S = 600
 _SHARED = ("benchmarks", "tests/data")
 """Taken from the head in both arms."""
+_JUDGES = (*_SHARED, "pipeline", ".github")
+"""What measures and judges a change, and may be changed with it."""
 _LOCKS = ("requirements.txt", "requirements-dev.txt")
 
 
@@ -71,6 +73,9 @@ class Arms:
         declared: benchmarks of the head.
         base_names: names of the benchmarks that the base declares itself.
         scratch: a folder for sockets, logs and results, removed at the end.
+        base_primary: names of the base's metrics that decide.
+        base_accepted: the base's own accepted.toml.
+        altered: files of what measures and judges that differ between the two.
     """
 
     base: Arm
@@ -78,6 +83,22 @@ class Arms:
     declared: Declaration
     base_names: set[str]
     scratch: Path
+    base_primary: frozenset[str] = frozenset()
+    base_accepted: str = ""
+    altered: tuple[str, ...] = ()
+
+    @property
+    def environments_differ(self) -> bool:
+        """Whether base and head run in environments of their own."""
+        base, head = self.base, self.head
+        return (base.python, base.search_path) != (head.python, head.search_path)
+
+    def missing(self) -> list[str]:
+        """Benchmarks that only the base has, and metrics that decide on the base alone."""
+        gone = self.base_names - self.declared.names()
+        primary = {metric.name for metric in self.declared.metrics() if metric.primary}
+        lost = {m for m in self.base_primary - primary if m.partition(" ")[0] not in gone}
+        return sorted(gone | lost)
 
     def of(self, letter: str) -> Arm:
         """The arm of "A1", "A2", "B1" or "B2"."""
@@ -101,10 +122,13 @@ def prepared(base: str, head: str, say: Callable[[str], None], root: Path = ROOT
     with tempfile.TemporaryDirectory(prefix="windlass-gate-") as folder:
         trees = {role: Path(folder) / role for role in commits}
         try:
+            git(root, "worktree", "prune")  # of a gate that was killed
             for role, tree in trees.items():
                 git(root, "worktree", "add", "--quiet", "--detach", str(tree), commits[role])
-            base_names = _declared_by(trees["base"])
+            before = _declared_by(trees["base"])
+            base_accepted = _text_of(trees["base"] / accepted.FILE.relative_to(ROOT))
             declared = _declared(trees["head"])
+            differing = git(root, "diff", "--name-only", *commits.values(), "--", *_JUDGES)
             share(trees["head"], trees["base"])
             scratch = Path(folder) / "scratch"
             scratch.mkdir()
@@ -112,8 +136,11 @@ def prepared(base: str, head: str, say: Callable[[str], None], root: Path = ROOT
                 Arm("base", commits["base"], trees["base"], *_made(trees["base"], root, say)),
                 Arm("head", commits["head"], trees["head"], *_made(trees["head"], root, say)),
                 declared,
-                base_names,
+                before.names(),
                 scratch,
+                frozenset(metric.name for metric in before.metrics() if metric.primary),
+                base_accepted,
+                tuple(differing.splitlines()),
             )
         except GitError as error:
             raise GateError(f"the revisions cannot be checked out: {error}") from error
@@ -130,10 +157,11 @@ def resolve(name: str, root: Path = ROOT) -> str:
         GateError: there is no such commit here.
     """
     try:
-        return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+        return git(root, "rev-parse", "--verify", f"{name}^{{commit}}").strip()
     except GitError as error:
         raise GateError(
-            f"{name!r} names no commit here; a shallow clone may lack it: git fetch --unshallow"
+            f"{name!r} names no commit here ({error}); a shallow clone may lack it: "
+            "git fetch --unshallow"
         ) from error
 
 
@@ -155,13 +183,20 @@ def _declared(tree: Path) -> Declaration:
         raise GateError(f"declared.toml of the head: {error}") from error
 
 
-def _declared_by(tree: Path) -> set[str]:
+def _declared_by(tree: Path) -> Declaration:
     """What a base declares; nothing where it is older than the gate or has a broken file."""
-    file = tree / declaration.FILE.relative_to(ROOT)
     try:
-        return declaration.parse(file.read_text(encoding="utf-8")).names()
-    except (FileNotFoundError, ValueError):
-        return set()
+        return declaration.parse(_text_of(tree / declaration.FILE.relative_to(ROOT)))
+    except ValueError:
+        return declaration.Declaration(())
+
+
+def _text_of(file: Path) -> str:
+    """The text of a base's file; empty where it has none, or none that is text."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
 
 
 def _made(tree: Path, root: Path, say: Callable[[str], None]) -> tuple[Path, str]:

@@ -85,18 +85,18 @@ def command(  # noqa: PLR0913 - one for each option
     from benchmarks.gate.arms import GateError, prepared
     from benchmarks.peers.session import UnmeasuredError
 
-    outcome.check_folders(history_file)
-    signal.signal(signal.SIGTERM, _interrupt)
+    _check_usage(base, history_file, replay, output)
+    _end_in_good_order()
+    outcome.make_folder(output)
     known = (AcceptedFileError, GateError, history.HistoryError, UnmeasuredError, AppError)
-    with outcome.told(*known):
+    with outcome.told(*known, also=lambda sentence: _write_error(sentence, output)):
+        _clear(output)  # what another run has left would be taken for this one's
         if history_file:
             history.check(history_file)
-        outcome.make_folder(output)
         if replay:
             report = _replayed(replay)
-        elif base is None:
-            raise click.UsageError("give --base REF, or --replay report.json")
-        else:
+        elif base:
+            _say_what_is_left_out(base, head)
             drawn = int.from_bytes(os.urandom(4), "big") if seed is None else seed
             with prepared(base, head, _say) as arms:
                 report = _measured(arms, quick=quick, only=set(only), seed=drawn)
@@ -106,6 +106,41 @@ def command(  # noqa: PLR0913 - one for each option
             history.append(history_file, report.entries[-1])
         _show(report, output)
     sys.exit(report.judgement.outcome.exit_code)
+
+
+def _check_usage(
+    base: str | None, history_file: Path | None, replay: Path | None, output: Path
+) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        click.UsageError: says what to give instead.
+    """
+    outcome.check_folders(history_file)
+    if replay is None and not base:
+        raise click.UsageError("give --base REF, or --replay report.json")
+    if replay and history_file:
+        raise click.UsageError("a replay is no other gate; leave --history out")
+    if replay and replay.resolve().parent == output.resolve():
+        raise click.UsageError(f"a replay would overwrite {replay}; give another --output")
+
+
+def _say_what_is_left_out(base: str, head: str) -> None:
+    """Say that changes are not measured which are not committed.
+
+    Raises:
+        click.UsageError: base and head are one commit.
+    """
+    from benchmarks.gate.arms import resolve
+    from benchmarks.gate.git import git
+    from benchmarks.machine import ROOT
+
+    if resolve(base) == resolve(head):
+        raise click.UsageError(f"{base} and {head} are one commit; commit what is to be judged")
+    if resolve(head) == resolve("HEAD"):
+        files = git(ROOT, "status", "--porcelain").splitlines()
+        if files:
+            _say(f"not committed, so not measured: {', '.join(each[3:] for each in files)}")
 
 
 def _measured(arms: Arms, *, quick: bool, only: set[str], seed: int) -> Report:
@@ -128,7 +163,12 @@ def _measured(arms: Arms, *, quick: bool, only: set[str], seed: int) -> Report:
     minutes = round((time.monotonic() - begun) / 60, 1)
     return _witnessed(
         Report(
-            record=record, judgement=judgement, declared=declared, machine=machine, minutes=minutes
+            record=record,
+            judgement=judgement,
+            declared=declared,
+            machine=machine,
+            minutes=minutes,
+            accepted=accepted,
         ),
         arms,
     )
@@ -150,12 +190,13 @@ def _accepted(arms: Arms) -> Accepted:
     from benchmarks.machine import ROOT
 
     file = arms.head.root / accepted.FILE.relative_to(ROOT)
-    known = arms.declared.names() | {metric.name for metric in arms.declared.metrics()}
+    primary = {metric.name for metric in arms.declared.metrics() if metric.primary}
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise GateError(f"accepted.toml of the head cannot be read: {error}") from error
-    return accepted.parse(text, known, datetime.now(UTC).date())
+    today = datetime.now(UTC).date()
+    return accepted.parse(text, arms.declared.names() | primary, today, arms.base_accepted)
 
 
 def _witnessed(report: Report, arms: Arms) -> Report:
@@ -170,7 +211,9 @@ def _witnessed(report: Report, arms: Arms) -> Report:
         report,
         counts=_counts(report, arms),
         suspects={
-            each.name: suspects.between(report.record.base, report.record.head, each.covers)
+            each.name: suspects.between(
+                report.record.base, report.record.head, (*each.covers, *suspects.ENVIRONMENT)
+            )
             for each in sorted(slower, key=lambda each: each.name)
         },
     )
@@ -187,6 +230,8 @@ def _counts(report: Report, arms: Arms) -> Counts:
         for each in report.declared.benchmarks
         if each.synchronous and each.name not in failed
     ]
+    if synchronous:
+        _say(f"counting instructions, {instructions.TIMEOUT_S:.0f} s at most")
     return instructions.count(arms, synchronous, os.environ.get("PATH", os.defpath))
 
 
@@ -194,8 +239,6 @@ def _replayed(file: Path) -> Report:
     import msgspec
 
     from benchmarks.gate import looks
-    from benchmarks.gate.accepted import Accepted
-    from benchmarks.gate.declaration import ours
     from benchmarks.gate.judging import judge
     from benchmarks.gate.report import Kept, Report
 
@@ -203,15 +246,16 @@ def _replayed(file: Path) -> Report:
         kept = msgspec.json.decode(file.read_bytes(), type=Kept)
     except msgspec.MsgspecError as error:
         raise click.UsageError(f"{file} is no report of a gate: {error}") from error
-    names = {metric.partition(" ")[0] for each in kept.record.rounds for metric in each.figures}
-    declared = ours().only(names & ours().names())
     planned = looks.QUICK if kept.record.quick else looks.FULL
     return Report(
         record=kept.record,
-        judgement=judge(kept.record, declared, Accepted(), planned),
-        declared=declared,
+        judgement=judge(kept.record, kept.declared, kept.accepted, planned),
+        declared=kept.declared,
         machine=kept.machine,
         minutes=kept.minutes,
+        accepted=kept.accepted,
+        suspects=kept.suspects,
+        counts=kept.instructions,
     )
 
 
@@ -233,10 +277,27 @@ def _write(report: Report, folder: Path) -> None:
     from benchmarks.gate.markdown import markdown
     from benchmarks.gate.page import page
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_bytes(report.json())
     (folder / "report.md").write_text(markdown(report), encoding="utf-8")
     (folder / "report.html").write_bytes(page(report))
+
+
+def _clear(folder: Path) -> None:
+    for name in ("report.json", "report.md", "report.html"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_error(sentence: str, folder: Path) -> None:
+    """Write a report that says why there is none."""
+    from benchmarks.gate.report import as_json
+    from benchmarks.gate.verdicts import Outcome
+
+    found = {"outcome": Outcome.ERROR, "exit_code": Outcome.ERROR.exit_code, "summary": sentence}
+    (folder / "report.json").write_bytes(as_json(found))
+    text = f"# Benchmarks: {Outcome.ERROR}\n\nNothing was judged:\n\n    "
+    text += "\n    ".join(sentence.splitlines())
+    (folder / "report.md").write_text(f"{text}\n", encoding="utf-8")
+    (folder / "report.html").unlink(missing_ok=True)
 
 
 def _show(report: Report, folder: Path) -> None:
@@ -246,6 +307,9 @@ def _show(report: Report, folder: Path) -> None:
     click.echo(words.summary(report))
     for line in report.judgement.errors:
         click.echo(f"  {line}")
+    for name, commits in report.suspects.items():
+        for line in commits:
+            click.echo(f"  suspect for {name}: {line}")
     for line in (*words.about_open(report), *words.about_quarantine(report)):
         click.echo(f"  {line}")
     for line in words.about_experiment(report):
@@ -255,6 +319,12 @@ def _show(report: Report, folder: Path) -> None:
 
 def _say(text: str) -> None:
     click.echo(f"bench: {text}", err=True)
+
+
+def _end_in_good_order() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

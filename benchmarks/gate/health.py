@@ -3,18 +3,19 @@
 Two kinds of comparison have a known answer. The earlier and the later arm of one revision (A1 with
 A2, B1 with B2) run the same code; a control runs no code of the product in either revision. Both
 go through the test that slowdowns go through, in both directions. A metric whose one revision
-differs from itself is distrusted; a control that differs makes the whole run invalid.
+differs from itself is distrusted from that look on; a control that differs makes the whole run
+invalid, or, where the environments differ as well, is what they differ by.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.gate import signed_rank
 from benchmarks.gate.declaration import CONTROL_SHARE
 from benchmarks.gate.looks import holm
-from benchmarks.gate.rounds import differences, same_revision
+from benchmarks.gate.rounds import ONE_PAIR, differences, same_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,25 +35,29 @@ class Movement:
 
     Attributes:
         compared: "A", "B", or "A with B" of a control.
-        estimate: of the difference, a logarithm of a ratio; above 0 where the latter was slower.
+        estimate: of the ratio of the latter to the former, a logarithm; above 0 is slower.
+        rounds: of the look that found it first.
     """
 
     metric: Metric
     compared: str
     estimate: float
+    rounds: int
 
 
 def moved(
     rounds: Sequence[Round], metrics: Iterable[Metric], looks: Iterable[Look]
 ) -> list[Movement]:
-    """Metrics of which one revision differs from itself by more than delta."""
+    """Metrics of which one revision differs from itself, by more than delta times `ONE_PAIR`."""
     compared: dict[tuple[str, str], tuple[Metric, list[float], float]] = {}
     revisions: tuple[Revision, ...] = ("A", "B")
     for metric in metrics:
         for arm in revisions:
             of = same_revision(rounds, metric.name, arm, more_is_better=metric.more_is_better)
             compared[metric.name, arm] = (metric, of, metric.delta)
-    return _movements(compared, looks)
+    return [
+        replace(each, estimate=each.estimate * ONE_PAIR) for each in _movements(compared, looks)
+    ]
 
 
 def controls(
@@ -85,5 +90,5 @@ def _movements(
         for name, what, _sign in holm(p_values, look.false_alarm):
             metric, of, _ = compared[name, what]
             estimate = signed_rank.estimate(of[: look.rounds])
-            found.setdefault((name, what), Movement(metric, what, estimate))
+            found.setdefault((name, what), Movement(metric, what, estimate, look.rounds))
     return list(found.values())

@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads it
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,13 @@ from benchmarks.peers import launch
 from benchmarks.peers.processes import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.gate.arms import Arm, Arms
 
 _REPETITIONS = 10
-_TIMEOUT_S = 75.0
+TIMEOUT_S = 75.0
 _MARK = "getppid"
 _TOTALS = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 
@@ -73,7 +74,7 @@ def count(arms: Arms, names: Sequence[str], search_path: str) -> Counts:
     ]
     try:
         for process, _ in started:
-            process.wait(_TIMEOUT_S)
+            process.wait(TIMEOUT_S)
         base, head = (read(folder, names) for _, folder in started)
     except (subprocess.TimeoutExpired, ValueError, OSError) as error:
         return Counts(why_not=f"valgrind could not count: {error}")

@@ -50,11 +50,11 @@ def judge(
     taken = [look for look in planned if any(len(of) >= look.rounds for of in rounds.values())]
     moved = health.moved(record.rounds, primary, taken)
     controls = health.controls(record.rounds, metrics, taken)
-    bench = _Bench(metrics, rounds, planned, accepted, {m.metric.name: m for m in moved})
-    errors = _errors(record, accepted)
+    bench = _Bench(metrics, rounds, planned, accepted, moved)
     findings = [_with_what_failed(finding, record) for finding in bench.findings()]
+    errors = [*_errors(record, accepted), *_too_few(findings, planned[0])]
     return Judgement(
-        outcome=_outcome(findings, errors, controls),
+        outcome=_outcome(findings, errors, [] if record.environments_differ else controls),
         findings=findings,
         errors=errors,
         controls=controls,
@@ -81,12 +81,28 @@ def _errors(record: Record, accepted: Accepted) -> list[str]:
         f"{each.benchmark} failed on the {each.arm}: {each.reason}" for each in record.failures
     ]
     missing = [
-        f"{name} is declared by the base and not by the head; where that is meant, say so in "
-        "[[removed]] of accepted.toml"
+        f"the base {'decides by' if ' ' in name else 'declares'} {name}, and the head does not; "
+        "where that is meant, say so in [[removed]] of accepted.toml"
         for name in record.missing
         if name not in accepted.removed
     ]
     return failures + missing
+
+
+def _too_few(findings: list[Finding], first: Look) -> list[str]:
+    """Metrics that no look could judge; were that neutral, what is slow to start would be too."""
+    told = {Verdict.ERROR, Verdict.NEW}
+    short = [
+        each
+        for each in findings
+        if each.metric.primary and each.verdict not in told and each.rounds < first.rounds
+    ]
+    if not short:
+        return []
+    least = min(each.rounds for each in short)
+    names = ", ".join(each.metric.name for each in short)
+    lack = f"{least} of the {first.rounds} rounds that a verdict takes are too few"
+    return [f"{lack} to judge {names}; run it again, where less else is done"]
 
 
 def _with_what_failed(finding: Finding, record: Record) -> Finding:
@@ -110,14 +126,14 @@ class _Bench:
         metrics: all of them.
         rounds: the differences of each, by its name.
         planned: every look.
-        distrusted: metrics whose one revision differs from itself, with how.
+        moved: differences of a revision with itself.
     """
 
     metrics: list[Metric]
     rounds: Mapping[str, list[float]]
     planned: Sequence[Look]
     accepted: Accepted
-    distrusted: Mapping[str, Movement]
+    moved: Sequence[Movement]
 
     @property
     def family(self) -> int:
@@ -142,9 +158,8 @@ class _Bench:
     def _figures(self, metric: Metric, look: Look) -> Finding:
         """The figures of a metric at a look, and no verdict yet."""
         of = self.rounds[metric.name][: look.rounds]
-        seen = self._resolution(metric, of, look.rounds, look)
         delta = metric.delta + self.accepted.allowance(metric)
-        if self._why_quarantined(metric, of, look):
+        if self._why_distrusted(metric, look) or self._why_noisy(metric, look):
             delta = max(delta, QUARANTINED_DELTA)
         enough = len(of) >= look.rounds
         return Finding(
@@ -156,7 +171,7 @@ class _Bench:
             high=signed_rank.upper_limit(of, look.limit_level) if of else math.inf,
             p=signed_rank.p_more_than(of, delta) if enough else 1.0,
             delta=delta,
-            resolution=seen,
+            resolution=self._resolution(metric, look) + delta - metric.delta,
         )
 
     def _decided(self, found: Finding, look: Look, *, is_slower: bool) -> Finding:
@@ -170,34 +185,56 @@ class _Bench:
 
     def _verdict(self, found: Finding, look: Look, *, is_slower: bool) -> tuple[Verdict, str]:
         metric, line = found.metric, self.accepted.line_for(found.metric)
+        allowed = metric.delta + self.accepted.allowance(metric)
         if is_slower:
-            return Verdict.FAIL, f"more than the {line.size:.1%} that are accepted" if line else ""
-        why = self._why_quarantined(metric, self.rounds[metric.name][: look.rounds], look)
+            return Verdict.FAIL, self._beyond(metric)
+        why = self._why_distrusted(metric, look) or self._why_noisy(metric, look)
+        if why and found.low > allowed:
+            return Verdict.INCONCLUSIVE, f"{why}, and slower for all that"
         if why:
-            return Verdict.QUARANTINED, why
-        if line and found.low > metric.delta:
+            is_excused = look == self.planned[-1] and not self._only_head_moved(metric, look)
+            return (Verdict.QUARANTINED if is_excused else Verdict.INCONCLUSIVE), why
+        if found.low > allowed:
+            return Verdict.INCONCLUSIVE, _NOT_ALONE
+        if line and (found.low > metric.delta or metric.delta <= found.high < allowed):
             return Verdict.ACCEPTED, f"accepted until {line.expires}: {line.reason}"
-        if found.high < found.delta:
-            return Verdict.PASS, ""
-        return Verdict.INCONCLUSIVE, _NOT_ALONE if found.low > found.delta else ""
+        return (Verdict.PASS if found.high < allowed else Verdict.INCONCLUSIVE), ""
 
-    def _why_quarantined(self, metric: Metric, of: list[float], look: Look) -> str:
+    def _beyond(self, metric: Metric) -> str:
+        """What is accepted of a metric and was not enough."""
+        line = self.accepted.line_for(metric)
+        if line:
+            return f"more than the {line.size:.1%} that are accepted"
+        if self.accepted.is_spent(metric):
+            return "the base has the line that accepts it too, so what that accepts is in the base"
+        return ""
+
+    def _why_noisy(self, metric: Metric, look: Look) -> str:
         """Why a metric may claim little; empty where it may claim what is usual.
 
-        Too noisy is only said at the last look: before it, one disturbed round among twelve would
-        spare a metric the rounds that show that it was one.
+        It is only said at the last look: before it, one disturbed round among twelve would spare a
+        metric the rounds that show that it was one.
         """
-        if metric.name in self.distrusted:
-            movement = self.distrusted[metric.name]
-            return (
-                f"{movement.compared} differs from itself within a round, by "
-                f"{math.expm1(movement.estimate):+.1%}"
-            )
-        is_last = look == self.planned[-1]
-        if is_last and self._resolution(metric, of, look.rounds, look) > TOO_COARSE:
+        if look == self.planned[-1] and self._resolution(metric, look) > TOO_COARSE:
             return f"too noisy: {look.rounds} rounds would not show {math.expm1(TOO_COARSE):.0%}"
         return ""
 
-    def _resolution(self, metric: Metric, of: list[float], rounds: int, look: Look) -> float:
+    def _why_distrusted(self, metric: Metric, look: Look) -> str:
+        """Likewise, because a revision was found to differ from itself by this look."""
+        return " and ".join(
+            f"{each.compared} differs from itself within a round, by "
+            f"{math.expm1(each.estimate):+.1%}"
+            for each in self._moved(metric, look)
+        )
+
+    def _only_head_moved(self, metric: Metric, look: Look) -> bool:
+        """Whether it may be the change that makes the head differ from itself."""
+        return {each.compared for each in self._moved(metric, look)} == {"B"}
+
+    def _moved(self, metric: Metric, look: Look) -> list[Movement]:
+        return [m for m in self.moved if m.metric == metric and m.rounds <= look.rounds]
+
+    def _resolution(self, metric: Metric, look: Look) -> float:
+        of = self.rounds[metric.name][: look.rounds]
         level = looks.strictest_level(look, self.family)
-        return resolution(of, rounds, metric.delta, level)
+        return resolution(of, look.rounds, metric.delta, level)

@@ -28,8 +28,13 @@ def markdown(report: Report) -> str:
     blocks += _list("Faults", report.judgement.errors)
     blocks += _slower(report)
     blocks += _list("Not decided", words.about_open(report))
-    blocks += _list("In quarantine: too noisy here to claim much", words.about_quarantine(report))
+    excused = words.about_quarantine(report)
+    blocks += _list(f"In quarantine: {len(excused)}, too noisy here to claim much", excused)
     blocks += _changed(report)
+    blocks += _list(
+        "The gate itself is changed: both revisions were measured by the head's",
+        [f"`{file}`" for file in words.about_altered(report)],
+    )
     blocks += ["<details><summary>Every metric</summary>", _HOW_TO_READ]
     blocks += [_table(report, report.judgement.findings), "</details>"]
     blocks += _list("The experiment", words.about_experiment(report))

@@ -66,17 +66,22 @@ def page(report: Report) -> bytes:
 
 
 def _sections(report: Report) -> list[Section]:
+    excused = words.about_quarantine(report)
     return [
         Section("Faults", report.judgement.errors, is_urgent=True),
         Section("Slower", _slower(report), is_urgent=True),
         Section("Not decided", words.about_open(report)),
-        Section("In quarantine: too noisy here to claim much", words.about_quarantine(report)),
+        Section(f"In quarantine: {len(excused)}, too noisy here to claim much", excused),
         Section(
             "Levels that changed in the history",
             [
                 f"{each.metric}: {each.ratio:.3f} of what it was, since {each.commit[:10]}"
                 for each in report.changes
             ],
+        ),
+        Section(
+            "The gate itself is changed: both revisions were measured by the head's",
+            words.about_altered(report),
         ),
     ]
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benchmarks.gate import looks
+from benchmarks.gate.accepted import Accepted
+from benchmarks.gate.declaration import Declaration  # noqa: TC001 - msgspec reads it
 from benchmarks.gate.instructions import Counts
 from benchmarks.gate.rounds import Record  # noqa: TC001 - msgspec reads it
 from benchmarks.gate.verdicts import Finding, Outcome, Verdict
@@ -17,13 +19,13 @@ from benchmarks.machine import Machine  # noqa: TC001 - msgspec reads it
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.gate.declaration import Declaration
     from benchmarks.gate.health import Movement
     from benchmarks.gate.history import Change, Entry
     from benchmarks.gate.verdicts import Judgement
 
 SLOWER = (Verdict.FAIL, Verdict.ACCEPTED)
 _SHORT_COMMIT = 10
+_MOST_FILES = 12
 _WORDS = {
     Outcome.PASS: "Nothing got slower",
     Outcome.FAIL: "Slower",
@@ -44,6 +46,7 @@ class Report:
         changes: levels that changed in the history.
         entries: all gates of the history, for the rate of false alarms in self tests.
         minutes: that the measurement took.
+        accepted: slowdowns that were meant.
     """
 
     record: Record
@@ -51,6 +54,7 @@ class Report:
     declared: Declaration
     machine: Machine
     minutes: float
+    accepted: Accepted = field(default_factory=Accepted)
     suspects: Mapping[str, list[str]] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     history: Sequence[Entry] = ()
@@ -78,24 +82,51 @@ class Report:
             "changes": list(self.changes),
             "machine": self.machine,
             "minutes": self.minutes,
+            "declared": self.declared,
+            "accepted": self.accepted,
             "record": self.record,
         }
-        return msgspec.json.format(msgspec.json.encode(found)) + b"\n"
+        return as_json(found)
 
 
 class Kept(msgspec.Struct):
     """What of a report's JSON is enough to judge its rounds again."""
 
     record: Record
+    declared: Declaration
+    accepted: Accepted
     machine: Machine
     minutes: float
+    suspects: dict[str, list[str]]
+    instructions: Counts
+
+
+def as_json(found: object) -> bytes:
+    """JSON for people as well."""
+    return msgspec.json.format(msgspec.json.encode(found)) + b"\n"
 
 
 # ---- sentences
 
 
 def summary(report: Report) -> str:
-    """The outcome in a sentence or two."""
+    """The outcome, and what must not be overlooked beside it."""
+    return " ".join([_about_outcome(report), *_beside(report)])
+
+
+def _beside(report: Report) -> list[str]:
+    record, moved = report.record, report.judgement.controls
+    found = []
+    if record.environments_differ and moved:
+        names = ", ".join(f"{m.metric.name} by {percent(m.estimate)}" for m in moved)
+        found.append(f"The environments differ as well: {names}, which is in every figure.")
+    if record.altered:
+        files = _number(len(record.altered), "file")
+        found.append(f"The change alters {files} of what measures and judges it, named below.")
+    return found
+
+
+def _about_outcome(report: Report) -> str:
     judgement = report.judgement
     slower = judgement.of(Verdict.FAIL)
     text = _WORDS[judgement.outcome]
@@ -103,13 +134,27 @@ def summary(report: Report) -> str:
         names = ", ".join(f"{each.metric.name} by {percent(each.estimate)}" for each in slower)
         return f"{text}: {names}."
     if judgement.outcome is Outcome.ERROR:
-        return f"{text}: {len(judgement.errors)} faults, named below."
+        return f"{text}: {_number(len(judgement.errors), 'fault')}, named below."
     if judgement.outcome is Outcome.INVALID:
         return (
             f"{text}: {', '.join(each.metric.name for each in judgement.controls)}. Run it again."
         )
+    return f"{text}: {_counted(judgement)}."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _counted(judgement: Judgement) -> str:
+    """How many metrics pass, how many do not, and which are excused."""
     passed = len(judgement.of(Verdict.PASS, Verdict.ACCEPTED))
-    return f"{text}: {passed} of {sum(f.metric.primary for f in judgement.findings)} metrics pass."
+    left = len(judgement.of(Verdict.INCONCLUSIVE))
+    excused = [each.metric.name for each in judgement.of(Verdict.QUARANTINED)]
+    words = [f"{passed} of {sum(f.metric.primary for f in judgement.findings)} metrics pass"]
+    words += [f"{left} not decided"] if left else []
+    words += [f"{len(excused)} in quarantine ({', '.join(excused)})"] if excused else []
+    return ", ".join(words)
 
 
 def about_open(report: Report) -> list[str]:
@@ -132,6 +177,13 @@ def about_quarantine(report: Report) -> list[str]:
     ]
 
 
+def about_altered(report: Report) -> list[str]:
+    """Files of the gate itself that the change has, both of whose revisions the head's measured."""
+    altered = report.record.altered
+    more = [f"and {len(altered) - _MOST_FILES} more"] if len(altered) > _MOST_FILES else []
+    return altered[:_MOST_FILES] + more
+
+
 def about_experiment(report: Report) -> list[str]:
     """How it was measured, and what it found where there is nothing to be found."""
     record, judgement = report.record, report.judgement
@@ -145,9 +197,9 @@ def about_experiment(report: Report) -> list[str]:
             f"{counted - orders} BAAB), {taken}, in {report.minutes:.1f} minutes."
         ),
         (
-            "Any false alarm in the whole gate has a probability of at most "
-            f"{looks.FALSE_ALARM:.0%}; an interval holds the true ratio with at least "
-            f"{1 - looks.MISS:.0%}."
+            "Any false FAIL in the whole gate has a probability of at most "
+            f"{looks.FALSE_ALARM:.0%}, a control that moves by chance as well; an interval holds "
+            f"the true ratio with at least {1 - looks.MISS:.0%}."
         ),
         (
             f"A revision beside itself: {len(judgement.moved)} of {judgement.self_tests} "
@@ -162,6 +214,8 @@ def about_experiment(report: Report) -> list[str]:
             f"Over the {len(report.entries)} gates of the history {moved} of {tests:,} comparisons "
             "of a revision with itself found a difference."
         )
+    if record.environments_differ:
+        found.append("Base and head ran in environments of their own; the figures have both.")
     return found + [f"{note[0].upper()}{note[1:]}." for note in record.notes]
 
 

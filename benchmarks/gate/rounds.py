@@ -75,7 +75,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         rounds: in the order in which they were measured.
         failures: what could not be measured, each once.
         new: benchmarks that the base does not have and cannot run.
-        missing: benchmarks that the base has and the head has not.
+        missing: benchmarks that the base has and the head has not, and metrics that decide on the
+            base alone.
+        altered: files that the change has of what measures and judges it.
+        environments_differ: whether base and head ran in environments of their own.
         notes: sentences on what the measurement met.
     """
 
@@ -86,7 +89,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     failures: list[Failure] = []
     new: list[str] = []
     missing: list[str] = []
+    altered: list[str] = []
+    environments_differ: bool = False
     notes: list[str] = []
+
+
+ONE_PAIR = math.sqrt(2)
+"""How much wider one pair of arms spreads than a round's difference, which averages over two."""
 
 
 def differences(rounds: Iterable[Round], metric: str, *, more_is_better: bool) -> list[float]:
@@ -103,11 +112,11 @@ def same_revision(
 ) -> list[float]:
     """The logarithm of the later by the earlier arm of one revision, for each round.
 
-    It is scaled to the spread of `differences`, which average over two arms of each revision.
+    It is scaled by `ONE_PAIR` to the spread of `differences`.
     """
     sign = -1.0 if more_is_better else 1.0
     pairs = [(f.A1, f.A2) if arm == "A" else (f.B1, f.B2) for f in _figures(rounds, metric)]
-    return [sign * (_log(later) - _log(earlier)) / math.sqrt(2) for earlier, later in pairs]
+    return [sign * (_log(later) - _log(earlier)) / ONE_PAIR for earlier, later in pairs]
 
 
 def _figures(rounds: Iterable[Round], metric: str) -> list[Figures]:

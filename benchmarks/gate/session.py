@@ -113,7 +113,9 @@ class Gate:
             head=self.arms.head.commit,
             quick=self.plan.quick,
             rounds=[],
-            missing=sorted(self.arms.base_names - self.arms.declared.names()),
+            missing=self.arms.missing(),
+            altered=list(self.arms.altered),
+            environments_differ=self.arms.environments_differ,
         )
         with self._bench(say) as bench:
             self._measure(replace(bench, effort=_trial(bench.effort)), [0], "trial")
@@ -139,10 +141,11 @@ class Gate:
     def _looks(self, bench: Bench) -> Judgement:
         """Measure up to each look, and go on only for what it leaves open."""
         controls = {each.name for each in self.declared.benchmarks if each.control}
-        for number, look in enumerate(self.plan.looks, 1):
-            measured = len(self.record.rounds)
-            names = f"look {number} of {len(self.plan.looks)}"
-            self._measure(bench, range(measured + 1, look.rounds + 1), names)
+        most = self.plan.looks[-1].rounds
+        for look in self.plan.looks:
+            first = len(self.record.rounds) + 1
+            what = f"rounds {first} to {look.rounds}, of {most} at most"
+            self._measure(bench, range(first, look.rounds + 1), what)
             judgement = self._judge()
             undecided = judgement.undecided()
             if judgement.outcome in {Outcome.FAIL, Outcome.ERROR} or not undecided:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+ENVIRONMENT = ("requirements.txt", "flake.lock", "nix")
+"""What may make anything slower."""
 _MOST = 8
 
 

@@ -16,10 +16,11 @@ class Verdict(StrEnum):
     """What is said of one metric.
 
     FAIL: slower by more than delta; wrong for any metric of the gate with at most `FALSE_ALARM`.
-    ACCEPTED: slower by more than delta, and a reviewed line accepts as much.
+    ACCEPTED: not shown to be within delta, and a reviewed line accepts as much.
     PASS: not slower by more than delta; wrong with at most half of `MISS`.
     INCONCLUSIVE: neither is shown.
-    QUARANTINED: too noisy to claim anything but a slowdown by more than a quarter.
+    QUARANTINED: too noisy to claim anything but a slowdown by more than a quarter, with an interval
+        that delta lies in; one that lies above it is INCONCLUSIVE, however noisy.
     SHOWN: not a primary metric; its figures are for the reader.
     NEW: the base has no such benchmark, so there is nothing to compare with.
     ERROR: not measured.
@@ -40,7 +41,7 @@ class Outcome(StrEnum):
 
     PASS: every metric that is not in quarantine passes.
     FAIL: at least one is slower.
-    ERROR: a benchmark is missing, was renamed, crashed, or got wrong responses.
+    ERROR: a benchmark is missing, was renamed, crashed, got wrong responses, or has too few rounds.
     INCONCLUSIVE: nothing is shown to be slower, and something could not be shown to be as fast.
     INVALID: a control moved that cannot have; the machine favoured one side, so nothing is said.
     """
@@ -100,7 +101,7 @@ class Judgement:
         controls: controls that moved; with any, the outcome is INVALID.
         moved: metrics whose one revision differs from itself.
         self_tests: how many such comparisons were made.
-        look: the last look that was taken; None where there were too few rounds.
+        look: the last look that was taken; None where there were too few rounds for any.
     """
 
     outcome: Outcome

@@ -29,6 +29,7 @@ _WINDLASS_TIMEOUT_S = 2400
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _BUNDLE = click.Path(file_okay=False, exists=True, path_type=Path)
 _MARK = "windlass-gate"
+_NO_REPORT = "# Benchmarks: no report\n\nThe gate of this run wrote none; its log says why.\n"
 
 
 @click.group("ship")
@@ -70,11 +71,14 @@ def notify_command(environment: str) -> None:
 @command.command("comment")
 @click.argument("report", type=click.Path(dir_okay=False, path_type=Path))
 def comment_command(report: Path) -> None:
-    """Have REPORT as the one comment of its kind on PULL_REQUEST."""
+    """Have REPORT as the one comment of its kind on PULL_REQUEST.
+
+    Where there is none, that is said: the comment of an earlier run must not stand for this one.
+    """
     text = report.read_text(encoding="utf-8", errors="replace") if report.is_file() else ""
     if not text:
-        click.echo(f"{report} is not there: nothing to say")
-        return
+        click.echo(f"{report} is not there")
+        text = _NO_REPORT
     number = os.environ.get("PULL_REQUEST", "")
     if not number.isdigit():
         raise PipelineError("PULL_REQUEST is not the number of a pull request")

@@ -215,7 +215,7 @@ def test_rounds_that_do_not_fit_the_budget_are_not_begun(gate: Callable[..., Gat
     made = gate("micro/json", plan=replace(PLAN, budget_s=0.0))
     record, judgement = made.run(quiet)
     assert record.rounds == []
-    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.outcome is Outcome.ERROR
     assert "the time was up" in record.notes[-1]
 
 

@@ -86,6 +86,27 @@ def test_all_faults_are_listed_with_their_places() -> None:
     assert any("stands there already" in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("before", "is_spent"),
+    [
+        (GOOD, True),
+        (GOOD.replace("2026-06-01", "2020-01-01"), True),
+        (GOOD + "[[accepted]]\n[[removed]]\n", True),
+        (GOOD.replace("0.08", "0.05"), False),
+        (GOOD.replace("exact now", "once more"), False),
+        (GOOD.replace("micro/one", "micro/two"), False),
+        ("accepted = 1", False),
+        ("no toml", False),
+        ("", False),
+    ],
+)
+def test_line_that_the_base_has_too_is_spent(before: str, *, is_spent: bool) -> None:
+    found = parse(GOOD, KNOWN, TODAY, before)
+    (metric,) = metrics_of(declaration.Benchmark("micro/one", "one"))
+    assert found.is_spent(metric) is is_spent
+    assert (found.line_for(metric) is None) is is_spent
+
+
 def test_benchmark_that_is_declared_was_not_removed() -> None:
     text = '[[removed]]\nbenchmark = "micro/two"\nreason = "gone"\nexpires = 2026-05-02\n'
     assert faults(text) == [

@@ -18,7 +18,7 @@ import pytest
 
 from app.server.connection import Connection
 from app.server.reading import Reader
-from benchmarks.gate import arms, closures, declaration, instructions, suspects
+from benchmarks.gate import accepted, arms, closures, declaration, instructions, suspects
 from benchmarks.gate.arms import GateError, prepared
 from benchmarks.http import cpu
 from benchmarks.http.sender import sender
@@ -105,6 +105,22 @@ def test_arms_have_their_own_product_and_one_benchmark_source(repository: Reposi
     assert repository.git("status", "--porcelain") == ""
 
 
+def test_what_a_change_takes_from_its_own_judges_is_known(repository: Repository) -> None:
+    page = '[[benchmark]]\nname = "http/page"\ntitle = "a page"\n'
+    line = '[[accepted]]\nbenchmark = "micro/one"\n'
+    accepted_at = str(accepted.FILE.relative_to(ROOT))
+    base = repository.commit({DECLARED_AT: ONE + TWO + page, accepted_at: line, "app/x.py": ""})
+    control = page + "control = true\n"
+    repository.commit({DECLARED_AT: ONE + control, accepted_at: "", "app/x.py": "new"})
+    with prepared(base, "main", quiet, repository.root) as found:
+        assert found.missing() == [
+            "http/page cpu", "http/page p50", "http/page throughput", "micro/two"
+        ]  # fmt: skip
+        assert found.base_accepted == line
+        assert found.altered == (accepted_at, DECLARED_AT)
+        assert not found.environments_differ
+
+
 def test_checkouts_are_taken_away_after_an_error(repository: Repository) -> None:
     repository.commit({DECLARED_AT: ONE})
     with pytest.raises(ZeroDivisionError), prepared("main", "main", quiet, repository.root):
@@ -122,7 +138,7 @@ def test_base_that_is_older_than_the_gate_declares_nothing(repository: Repositor
 def test_revision_that_is_not_there_is_named(repository: Repository) -> None:
     repository.commit({DECLARED_AT: ONE})
     with (
-        pytest.raises(GateError, match="'nowhere' names no commit"),
+        pytest.raises(GateError, match=r"'nowhere' names no commit here \(.*single revision"),
         prepared("nowhere", "main", quiet, repository.root),
     ):
         pass
@@ -160,6 +176,7 @@ def test_base_of_another_lock_gets_an_environment_of_its_own(
     repository.commit({"requirements.txt": "tornado==6.5.4\n"})
     with prepared(base, "main", quiet, repository.root) as found:
         assert found.base.python == found.base.root / ".venv/bin/python"
+        assert found.environments_differ
         assert str(found.head.python) == sys.executable
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from datetime import date
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.gate import history, looks
-from benchmarks.gate.accepted import Accepted
+from benchmarks.gate.accepted import Accepted, Line
 from benchmarks.gate.command import command
 from benchmarks.gate.history import Change, Entry, HistoryError
 from benchmarks.gate.instructions import Counts
@@ -29,6 +30,8 @@ from tests.gate_records import DECLARED, record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from click.testing import Result
+
     from benchmarks.gate.rounds import Record
 
 MACHINE = Machine(
@@ -37,7 +40,9 @@ MACHINE = Machine(
 
 
 def report(found: Record, **more: object) -> Report:
-    judgement = judge(found, DECLARED, Accepted(), looks.FULL)
+    accepted = more.get("accepted", Accepted())
+    assert isinstance(accepted, Accepted)
+    judgement = judge(found, DECLARED, accepted, looks.FULL)
     made: dict[str, object] = {
         "record": found, "judgement": judgement, "declared": DECLARED, "machine": MACHINE,
         "minutes": 9.5, **more,
@@ -72,6 +77,17 @@ def test_markdown_tells_size_interval_suspects_and_the_second_witness() -> None:
 def test_markdown_of_what_is_not_decided_names_what_would_have_been_seen() -> None:
     text = markdown(report(record({"micro/one cpu": 1.03}, noise={"micro/one cpu": 0.03})))
     assert re.search(r"micro/one cpu: .* a slowdown of \d+\.\d% would have been seen", text)
+
+
+def test_quarantine_is_counted_and_named() -> None:
+    made = report(record(noise={"micro/one cpu": 0.3, "http/page p50": 0.3}, rounds=20))
+    told = "3 of 5 metrics pass, 2 in quarantine (micro/one cpu, http/page p50)."
+    assert summary(made) == f"Nothing got slower: {told}"
+    text = markdown(made)
+    assert told in text
+    assert "## In quarantine: 2," in text
+    assert "- http/page p50: too noisy" in text
+    assert told in page(made).decode()
 
 
 def test_markdown_of_errors_lists_them_first() -> None:
@@ -119,15 +135,78 @@ def test_json_has_all_that_is_needed_to_judge_again() -> None:
     assert msgspec.json.decode(made.json())["exit_code"] == 1
 
 
+def replayed(kept: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(command, ["--replay", str(kept), *arguments])
+
+
 def test_replay_judges_a_kept_report_and_exits_by_its_outcome(tmp_path: Path) -> None:
-    made = report(_renamed(record({"micro/one cpu": 1.12})))
-    kept = tmp_path / "report.json"
-    kept.write_bytes(made.json())
-    arguments = ["--replay", str(kept), "--output", str(tmp_path / "again")]
-    done = CliRunner().invoke(command, arguments)
+    kept, again = tmp_path / "report.json", tmp_path / "again"
+    kept.write_bytes(slower().json())
+    done = replayed(kept, "--output", str(again))
     assert done.exit_code == Outcome.FAIL.exit_code, done.output
-    assert "Slower: micro/json cpu" in done.output
-    assert (tmp_path / "again" / "report.html").stat().st_size > 10_000
+    assert "Slower: micro/one cpu" in done.output
+    assert "suspect for micro/one: abc1234" in done.output
+    assert (again / "report.html").stat().st_size > 10_000
+    assert (again / "report.json").read_bytes() == kept.read_bytes()
+
+
+def test_replay_accepts_what_the_gate_accepted(tmp_path: Path) -> None:
+    meant = Line("micro/one", 0.2, "exact now", date(2030, 1, 1))
+    gone = Line("micro/gone", 0, "its code is gone", date(2030, 1, 1))
+    accepted = Accepted({"micro/one": meant}, {"micro/gone": gone})
+    made = msgspec.structs.replace(record({"micro/one cpu": 1.12}), missing=["micro/gone"])
+    kept = tmp_path / "report.json"
+    kept.write_bytes(report(made, accepted=accepted).json())
+    done = replayed(kept, "--output", str(tmp_path / "again"))
+    assert done.exit_code == 0, done.output
+    assert "exact now" in (tmp_path / "again" / "report.md").read_text()
+
+
+def test_replay_overwrites_nothing_and_is_no_gate_of_a_history(tmp_path: Path) -> None:
+    kept, history_file = tmp_path / "report.json", tmp_path / "history.jsonl"
+    kept.write_bytes(slower().json())
+    assert "would overwrite" in replayed(kept, "--output", str(tmp_path)).output
+    again = ("--output", str(tmp_path / "again"))
+    done = replayed(kept, *again, "--history", str(history_file))
+    assert "leave --history out" in done.output
+    assert done.exit_code == 2
+    assert kept.read_bytes() == slower().json()
+    assert not history_file.exists()
+
+
+def test_gate_that_cannot_be_run_leaves_a_report_that_says_so(tmp_path: Path) -> None:
+    for name in ("report.json", "report.md", "report.html"):
+        (tmp_path / name).write_text("Benchmarks: PASS")
+    done = CliRunner().invoke(command, ["--base", "no/such/commit", "--output", str(tmp_path)])
+    assert done.exit_code == 3, done.output
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("# Benchmarks: ERROR\n")
+    assert "'no/such/commit' names no commit here (git rev-parse failed: fatal:" in text
+    assert msgspec.json.decode((tmp_path / "report.json").read_bytes())["exit_code"] == 3
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_commit_beside_itself_is_wrong_usage(tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["--base", "HEAD", "--output", str(tmp_path)])
+    assert done.exit_code == 2, done.output
+    assert "are one commit" in done.output
+
+
+def test_change_of_what_judges_it_is_told() -> None:
+    files = [f"benchmarks/{number}.py" for number in range(14)]
+    made = report(msgspec.structs.replace(record(), altered=files))
+    assert "The change alters 14 files of what measures and judges it" in summary(made)
+    text = markdown(made)
+    assert "- `benchmarks/0.py`" in text
+    assert "and 2 more" in text
+    assert "benchmarks/0.py" in page(made).decode()
+
+
+def test_environments_that_differ_are_told_with_what_they_do_to_a_control() -> None:
+    moved = record({"micro/control cpu": 1.1, "micro/one cpu": 1.3})
+    made = report(msgspec.structs.replace(moved, environments_differ=True))
+    assert made.judgement.outcome is Outcome.FAIL
+    assert re.search(r"environments differ as well: micro/control cpu by 1?\d\.\d%", summary(made))
 
 
 def test_replay_of_a_figure_that_no_clock_gives_is_refused(tmp_path: Path) -> None:
@@ -158,19 +237,6 @@ def test_what_nobody_has_foreseen_is_no_slowdown(tmp_path: Path) -> None:
     assert done.exit_code == 3
     assert "Traceback" in done.output
     assert "a fault of the benchmarks themselves: IsADirectoryError" in done.output
-
-
-def _renamed(made: Record) -> Record:
-    """The same rounds under names that this checkout declares."""
-    names = {"micro/one": "micro/json", "micro/two": "micro/dispatch", "http/page": "http/home"}
-    rounds = []
-    for each in made.rounds:
-        figures = {}
-        for metric, of in each.figures.items():
-            name, _, what = metric.partition(" ")
-            figures[f"{names.get(name, name)} {what}"] = of
-        rounds.append(msgspec.structs.replace(each, figures=figures))
-    return msgspec.structs.replace(made, rounds=rounds)
 
 
 def test_figures_are_told_in_the_unit_in_which_they_are_read() -> None:
@@ -218,7 +284,8 @@ def test_entry_has_levels_ratios_and_a_fingerprint(tmp_path: Path) -> None:
 def test_history_that_cannot_be_used_is_told_before_anything_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
     file.write_text("no json\n")
-    done = CliRunner().invoke(command, ["--base", "HEAD", "--history", str(file)])
+    arguments = ["--base", "HEAD", "--history", str(file), "--output", str(tmp_path / "gate")]
+    done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 3
     assert "line 1" in done.output
     if find_spec("ruptures") is None:

@@ -166,6 +166,10 @@ def test_base_is_where_main_was_left_and_on_main_the_commit_before(tmp_path: Pat
         running.base_commit(tmp_path)
 
 
+def gate_line(commit: str, outcome: str = "PASS", levels: str = '{"micro/json cpu": 1.0}') -> str:
+    return f'{{"commit": "{commit}", "outcome": "{outcome}", "levels": {levels}}}\n'
+
+
 @pytest.mark.skipif(not GIT, reason="git is not installed")
 def test_last_measured_commit_is_the_history_s_and_else_the_base(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
@@ -175,15 +179,19 @@ def test_last_measured_commit_is_the_history_s_and_else_the_base(tmp_path: Path)
         commits.append(git(tmp_path, "rev-parse", "HEAD"))
     history = tmp_path / "gate.jsonl"
     assert running.last_measured(tmp_path, history) == commits[2], "the first night has none"
-    history.write_text(f'{{"commit": "{commits[0]}"}}\n{{"commit": "{commits[1]}"}}\n')
+    history.write_text(gate_line(commits[0]) + gate_line(commits[1]))
     assert running.last_measured(tmp_path, history) == commits[1]
+    unmeasured = [gate_line(commits[1], of) for of in ("ERROR", "INVALID")]
+    unmeasured.append(gate_line(commits[1], levels="{}"))
+    history.write_text(gate_line(commits[0], "FAIL") + "".join(unmeasured))
+    assert running.last_measured(tmp_path, history) == commits[0], "what is merged is compared"
     for last in (commits[3], "f" * 40, "--help", ""):
-        history.write_text(f'{{"commit": "{last}"}}\n')
+        history.write_text(gate_line(last))
         assert running.last_measured(tmp_path, history) == commits[2]
     history.write_text("no json\n")
     assert running.last_measured(tmp_path, history) == commits[2]
     code = "import sys; sys.exit(sys.argv[1] != sys.argv[4])"
-    history.write_text(f'{{"commit": "{commits[1]}"}}\n')
+    history.write_text(gate_line(commits[1]))
     asked = job("a", argv=(PYTHON, "-c", code, "{last}", "--history", "gate.jsonl", commits[1]))
     assert run(asked, root=tmp_path)["a"].verdict == "passed"
 

@@ -11,11 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from app.release import inventory
 from nix import update as resolved
 from pipeline.jobs import PipelineError
 from pipeline.ship import bundle, github, keys, order, update, verdict
+from pipeline.ship.command import command as ship
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,6 +265,22 @@ def test_report_is_one_comment_that_is_replaced(hub: Hub) -> None:
     assert {path.partition("?")[0] for _, path, _ in hub.asked} == {
         "/repos/o/r/issues/7/comments", "/repos/o/r/issues/comments/1"
     }  # fmt: skip
+
+
+def test_run_without_a_report_replaces_what_an_earlier_one_said(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {
+        "GITHUB_API_URL": hub.address, "GITHUB_REPOSITORY": "o/r", "GITHUB_TOKEN": "t",
+        "PULL_REQUEST": "7",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, text)
+    report = tmp_path / "report.md"
+    report.write_text("# Benchmarks: PASS")
+    for file in (report, tmp_path / "none"):
+        done = CliRunner().invoke(ship, ["comment", str(file)])
+        assert done.exit_code == 0, done.output
+    assert [one["body"].splitlines()[1] for one in hub.comments] == ["# Benchmarks: no report"]
 
 
 def test_comment_of_a_person_with_our_mark_is_left_alone(hub: Hub) -> None:
