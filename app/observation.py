@@ -115,7 +115,7 @@ def make_tracer(settings: Settings, identity: Identity) -> Tracer:
             raise
         raise StackError(
             f"OTLP_ENDPOINT needs the packages of windlass[otel], and {error.name} is not there; "
-            "install them (docs/operations.md), or leave the setting empty"
+            "install them (docs/monitoring.md), or leave the setting empty"
         ) from error
     attributes = {
         "service.name": APP_NAME.lower(),

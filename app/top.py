@@ -17,18 +17,23 @@ from app.terminal import duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Group
+    from rich.console import Console, Group
     from rich.table import Table
+    from rich.text import Text
 
     from app.stack.layout import Layout
-    from app.telemetry.board import Board
+    from app.telemetry.board import Board, Worker
 
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = " "
 _SPARK_WIDTH = 60
 _MOST_ROUTES = 10
 _MOST_CHANGES = 8
-_COMMIT_DIGITS = 10
+_FEWEST = 2
+_LINES_OF_THE_REST = 12
+"""The head, the traffic (4), Redis, and before each of three tables a gap and its titles."""
+_COMMIT_DIGITS = 7
+_GIVE_WAY = ("last exit", "what", "details", "route")
 
 
 @click.command("top")
@@ -60,41 +65,55 @@ def command(context: Any, *, once: bool, as_json: bool, every_s: float) -> None:
     with (
         contextlib.suppress(KeyboardInterrupt),
         Live(
-            render(board), console=console, screen=console.is_terminal, auto_refresh=False
+            render(board, _height(console)),
+            console=console,
+            screen=console.is_terminal,
+            auto_refresh=False,
         ) as live,
     ):
         while True:
             time.sleep(every_s)
-            live.update(_now(layout), refresh=True)
+            live.update(_now(layout, _height(console)), refresh=True)
 
 
-def _now(layout: Layout) -> Group | str:
+def _height(console: Console) -> int | None:
+    return console.height if console.is_terminal else None
+
+
+def _now(layout: Layout, height: int | None) -> Group | str:
     """The board of this moment; where there is none, why."""
     try:
-        return render(watching.read_board(layout))
+        return render(watching.read_board(layout), height)
     except StackError as error:
         return str(error)
 
 
-def render(board: Board) -> Group:
-    """The board as text for a terminal."""
+def render(board: Board, height: int | None = None) -> Group:
+    """The board as text for a terminal of so many lines; by default as many as it takes.
+
+    What runs and what changed comes first; the routes have the lines that are left.
+    """
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     release = board.release
     head = Text.assemble(
-        (f"{board.environment} ", "bold"), f"release {release.name}, ",
-        f"up {duration(board.uptime_s)}, {clock(board.at)}",
-    )  # fmt: skip
+        (f"{board.environment} ", "bold"),
+        f"release {release.name}, up {duration(board.uptime_s)}, {clock(board.at)}",
+    )
     parts: list[Any] = [head]
     if release.reload:
         bad = release.reload.startswith(("failed", "went back"))
         parts.append(Text(f"last reload: {release.reload}", style="red" if bad else ""))
-    parts += [_traffic(board), _redis(board), Text(), _workers(board), Text(), _routes(board)]
-    changes = _changes(board)
+    parts += [_traffic(board), _redis(board), Text(), _workers(board)]
+    left = _MOST_CHANGES + _MOST_ROUTES
+    if height is not None:
+        left = height - _LINES_OF_THE_REST - bool(release.reload) - len(board.workers)
+    routes = _routes(board, min(_MOST_ROUTES, max(_FEWEST, left - _MOST_CHANGES)))
+    changes = _changes(board, min(_MOST_CHANGES, max(_FEWEST, left - routes.row_count)))
     if changes.row_count:
         parts += [Text(), changes]
-    return Group(*parts)
+    return Group(*parts, Text(), routes)
 
 
 def _traffic(board: Board) -> Table:
@@ -102,7 +121,7 @@ def _traffic(board: Board) -> Table:
 
     now, series = board.traffic, board.series
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(min_width=10)
+    table.add_column(min_width=8)
     table.add_column(justify="right", min_width=12)
     table.add_column(overflow="crop", no_wrap=True)
     rows = (
@@ -122,44 +141,54 @@ def _redis(board: Board) -> Table:
 
     redis = board.redis
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(min_width=10)
+    table.add_column(min_width=8)
     table.add_column()
     what = f"{redis.state}, ping {milliseconds(redis.ping_ms)}" if redis.state == "up" else (
         f"{redis.state}: {redis.reason}")  # fmt: skip
     table.add_row(
         "redis",
-        f"{what}; {redis.connections} of {redis.connections_max} connections, {redis.in_flight} in "
-        f"flight, {redis.waiting} waiting, {redis.errors} errors",
+        _shortened(
+            f"{what}; {redis.connections}/{redis.connections_max} connections, {redis.in_flight} "
+            f"in flight, {redis.waiting} waiting, {redis.errors} errors"
+        ),
         style="" if redis.state == "up" else "red",
     )
     return table
 
 
 def _workers(board: Board) -> Table:
-    table = _table("worker", "state", "pid>", "up>", "requests>", "lag>", "MB>", "restarts>",
-                   "release", "commit", "last exit")  # fmt: skip
+    table = _table("worker", "state", "pid>", "up>", "requests>", "lag ms>", "MB>",
+                   "restarts>", "runs", "last exit")  # fmt: skip
     for worker in board.workers:
         table.add_row(
             str(worker.slot), worker.state, str(worker.pid or ""), duration(worker.uptime_s),
             "" if worker.requests is None else f"{worker.requests:,}",
-            milliseconds(worker.lag_ms), "" if worker.memory_mb is None else f"{worker.memory_mb}",
-            str(worker.restarts), worker.release, worker.commit[:_COMMIT_DIGITS], worker.last_exit,
+            "-" if worker.lag_ms is None else f"{worker.lag_ms:,.1f}",
+            "" if worker.memory_mb is None else f"{worker.memory_mb:,.0f}",
+            str(worker.restarts), _runs(worker, board), _shortened(worker.last_exit),
             style="" if worker.state == "ready" else "yellow",
         )  # fmt: skip
     return table
 
 
-def _routes(board: Board) -> Table:
+def _runs(worker: Worker, board: Board) -> str:
+    """The commit of a worker; its release where that is not the one in the head."""
+    if worker.release == board.release.name:
+        return worker.commit[:_COMMIT_DIGITS]
+    return worker.release
+
+
+def _routes(board: Board, most: int) -> Table:
     table = _table("route", "method", "requests>", "errors>", "p50>", "p99>")
-    for route in board.routes[:_MOST_ROUTES]:
+    for route in board.routes[:most]:
         table.add_row(
-            route.route, route.method, f"{route.requests:,}", f"{route.errors:,}",
+            _shortened(route.route), route.method, f"{route.requests:,}", f"{route.errors:,}",
             milliseconds(route.p50_ms), milliseconds(route.p99_ms),
         )  # fmt: skip
     return table
 
 
-def _changes(board: Board) -> Table:
+def _changes(board: Board, most: int) -> Table:
     """What has happened to the workers and, where there is a record, to the host."""
     table = _table("when", "what", "details", "release")
     found = [(clock(event.at), event.kind, event.detail, event.release) for event in board.events]
@@ -172,20 +201,34 @@ def _changes(board: Board) -> Table:
         )
         for entry in board.deployments
     ]
-    for row in sorted(found, reverse=True)[:_MOST_CHANGES]:
-        table.add_row(*row)
+    for at, what, details, release in sorted(found, reverse=True)[:most]:
+        table.add_row(at, _shortened(what), _shortened(details), release)
     return table
 
 
 def _table(*titles: str) -> Table:
-    """A table without lines; a column whose title ends in > is aligned to the right."""
+    """A table without lines, each row of it one line.
+
+    A column whose title ends in > is aligned to the right.
+    """
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     for title in titles:
-        is_number = title.endswith(">")
-        table.add_column(title.removesuffix(">"), justify="right" if is_number else "left")
+        is_text = title in _GIVE_WAY
+        table.add_column(
+            title.removesuffix(">"),
+            justify="right" if title.endswith(">") else "left",
+            no_wrap=not is_text,
+        )
     return table
+
+
+def _shortened(text: str) -> Text:
+    """What gives way where the terminal is narrow, and stays one line."""
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def spark(values: Sequence[float | None]) -> str:

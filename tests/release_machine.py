@@ -96,8 +96,11 @@ def prepare() -> None:
 class Unit:
     """A program that is started again when it ends."""
 
-    def __init__(self, name: str, argv: list[str], user: str, environ: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, argv: list[str], user: str, environ: dict[str, str], umask: int = 0o022
+    ) -> None:
         self.name, self.argv, self.user, self.environ = name, argv, user, environ
+        self.umask = umask
         self.process: subprocess.Popen[bytes] | None = None
         self.next_start = 0.0
 
@@ -109,7 +112,10 @@ class Unit:
             if is_pair:
                 found.setdefault(key, []).append(text)
         environ = dict(text.split("=", 1) for text in found.get("Environment", []))
-        return cls(path.stem, shlex.split(found["ExecStart"][0]), found["User"][0], environ)
+        return cls(
+            path.stem, shlex.split(found["ExecStart"][0]), found["User"][0], environ,
+            int(found["UMask"][0], 8),
+        )  # fmt: skip
 
     def keep_up(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -123,7 +129,7 @@ class Unit:
             self.process = subprocess.Popen(
                 self.argv, user=self.user, group=self.user if self.user != "root" else None,
                 env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, cwd=self.environ.get("HOME", "/"), umask=0o077,
+                start_new_session=True, cwd=self.environ.get("HOME", "/"), umask=self.umask,
             )  # fmt: skip
         except OSError as error:
             log.write(f"{error}\n".encode())

@@ -145,6 +145,7 @@ def _blocks(answer: DetailedAnswer, across: Scale, up: Scale) -> Iterator[Block]
 PLOT_WIDTH, PLOT_HEIGHT = 500, 208
 _PLOT_LEFT, _PLOT_BOTTOM = 48, 28
 _QUARTER_S = 900
+_LONE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +188,11 @@ def _path(time: Sequence[float], column: Sequence[float | None], across: Scale, 
     points = zip(time, column, strict=True)
     for is_gap, run in groupby(points, key=lambda point: point[1] is None):
         if not is_gap:
-            places = [f"{across.at(at):g},{up.at(value or 0):g}" for at, value in run]
-            pieces.append("M" + "L".join(places if len(places) > 1 else places * 2))
+            places = [(across.at(at), up.at(value or 0)) for at, value in run]
+            if len(places) == 1:  # a short line, since a point would hardly be seen
+                ((x, y),) = places
+                places = [(x - _LONE, y), (x + _LONE, y)]
+            pieces.append("M" + "L".join(f"{x:g},{y:g}" for x, y in places))
     return "".join(pieces)
 
 

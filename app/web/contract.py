@@ -28,6 +28,7 @@ TEXT: Final = "text/plain"
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 PROBLEM: Final = "application/problem+json"
+EVENTS: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ OPERATIONS: Final = (
         "GET", "/status/events", "Operation", "The status board as it changes",
         f"Server-sent events `board`, about one a second. {_OPERATORS}",
         (
-            _good("Events, without end", {"text/event-stream": str}),
+            _good("Events, without end", {EVENTS: str}),
             *_NOT_AN_OPERATOR,
             _problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "Too many streams are open"),

@@ -30,6 +30,7 @@ class DocsHandler(AppHandler):
         self.render(
             "docs.html",
             reference=reference(),
+            origin=f"{self.request.protocol}://{self.request.host}",
             preface=openapi.document()["info"],
             prose=prose,
             linked=linked,

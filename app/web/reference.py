@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from app.web import openapi
-from app.web.contract import OPERATIONS
+from app.web.contract import EVENTS, OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,9 @@ class Entry:
 
     Attributes:
         examples: names and texts of bodies.
-        curl: a command that asks for it.
+        asking: the command that asks for it, up to the address.
+        target: what it asks for: path and query.
+        is_endless: whether its answer is a stream, whose end nobody can wait for.
     """
 
     anchor: str
@@ -69,7 +71,14 @@ class Entry:
     body: list[Row]
     examples: list[tuple[str, str]]
     replies: list[Reply]
-    curl: str
+    asking: str
+    target: str
+    is_endless: bool
+
+    def curl(self, origin: str) -> str:
+        """The command that asks a service for it, whose origin is such as http://host:8000."""
+        address = f"{origin}{self.target}"
+        return f"{self.asking} '{address}'" if "?" in address else f"{self.asking} {address}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +127,13 @@ def _entry(described: dict[str, Any], method: str, path: str) -> Entry:
             Reply(status, reply["description"], list(_contents(reply["content"])))
             for status, reply in described["responses"].items()
         ],
-        _curl(path, parameters, examples),
+        *_command(path, parameters, examples),
+        is_endless=any(EVENTS in of["content"] for of in described["responses"].values()),
     )  # fmt: skip
 
 
-def _curl(path: str, parameters: list[Row], examples: list[tuple[str, str]]) -> str:
+def _command(path: str, parameters: list[Row], examples: list[tuple[str, str]]) -> tuple[str, str]:
+    """What stands before the origin of a command of curl, and after it."""
     for parameter in parameters:
         path = path.replace(f"{{{parameter.name}}}", parameter.example)
     query = "&".join(f"{of.name}={of.example}" for of in parameters if of.place == "query")
@@ -131,11 +142,10 @@ def _curl(path: str, parameters: list[Row], examples: list[tuple[str, str]]) -> 
         command.append(f"--json @{examples[-1][0]}.json")
     elif query:
         command.append("--get")
-    address = f"http://localhost:8000{path}"
     if query and not examples:
         command += [f"--data-urlencode '{pair}'" for pair in query.split("&")]
         query = ""
-    return " ".join([*command, f"'{address}?{query}'" if query else address])
+    return " ".join(command), f"{path}?{query}" if query else path
 
 
 def _parameter(parameter: dict[str, Any]) -> Row:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -206,6 +208,17 @@ def test_faults_stand_at_their_fields_and_take_the_focus(
     assert seen.overflow() <= 0
 
 
+def test_change_of_the_plants_that_fails_once_is_made_by_the_browser(
+    service: Stack, new: Callable[..., Visit]
+) -> None:
+    page = new().page
+    page.goto(service.url + "/productionplan?example=1")
+    page.route("**/productionplan", lambda route: route.abort(), times=1)
+    page.get_by_role("button", name="Add a plant").click()
+    page.wait_for_function("() => document.getElementById('/powerplants/6/name')")
+    assert page.locator("svg.chart").count() == 0, "nobody asked for the plan"
+
+
 # ---- without scripts
 
 
@@ -265,6 +278,57 @@ def test_board_is_live(service: Stack, new: Callable[..., Visit]) -> None:
     assert seen.complaints == []
 
 
+def test_board_says_that_it_knows_nothing_and_comes_back_by_itself(
+    service: Stack, new: Callable[..., Visit]
+) -> None:
+    """After a 502, as after any status but 200, a browser does not ask for the events again."""
+    page = new().page
+    page.goto(service.url + "/status")
+    page.locator("#live", has_text=re.compile("^live$")).wait_for()
+    supervise(service, "stop", "web")
+    try:
+        page.locator("#verdict.warn", has_text="How it is now is not known").wait_for()
+        page.locator("#live", has_text="trying again").wait_for()
+    finally:
+        supervise(service, "start", "web")
+    page.locator("#verdict", has_text="not known").wait_for(state="detached", timeout=30_000)
+    page.locator("#live", has_text=re.compile("^live$")).wait_for()
+    before = page.locator("#at").text_content()
+    page.wait_for_function(
+        "before => document.getElementById('at').textContent !== before", arg=before
+    )
+
+
+def supervise(service: Stack, *words: str) -> None:
+    """Have supervisord do something with a program of the stack."""
+    conf = str(service.state / "conf" / "supervisord.conf")
+    command = (sys.executable, "-m", "supervisor.supervisorctl", "-c", conf, *words)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def test_lone_value_is_seen_in_a_plot(service: Stack, new: Callable[..., Visit]) -> None:
+    """A quiet service answers now and then, between steps in which there is nothing to draw."""
+    page = new().page
+    page.goto(service.url + "/status")
+    page.locator(".plot canvas").first.wait_for()
+    drawn = """async (value) => {
+        const plot = plots.get("durations");
+        plot.setData([[0, 30, 60, 90], [null, value, null, null], [null, null, null, null]]);
+        await null; // what is new is drawn before any event
+        return plot.ctx.canvas.toDataURL();
+    }"""
+    assert page.evaluate(drawn, 1) != page.evaluate(drawn, None)
+    page = new(java_script_enabled=False).page
+    page.goto(service.url + "/status")
+    place = page.locator(".plot").first
+    pictures = [
+        place.evaluate(f"at => at.innerHTML = '<svg class=chart>{path}</svg>'")
+        and place.screenshot()
+        for path in ("", "<path class=line d=M50,50L50,50 />")
+    ]
+    assert pictures[0] != pictures[1]
+
+
 def test_documents_try_what_they_describe(service: Stack, new: Callable[..., Visit]) -> None:
     seen = new()
     page = seen.page
@@ -274,6 +338,10 @@ def test_documents_try_what_they_describe(service: Stack, new: Callable[..., Vis
     section.get_by_role("button", name="Send").click()
     section.get_by_role("status").get_by_text("200 OK").wait_for()
     assert '"marginal_price"' in str(section.locator("form pre").text_content())
+    assert f"'{service.url}/productionplan?details=true'" in str(section.text_content())
+    endless = page.locator("[id='get-status-events']")
+    assert endless.get_by_text("Ask for it").is_visible()
+    assert endless.locator("form").count() == 0, "its answer would never be whole"
     assert seen.inaccessible() == []
     assert seen.violations() == []
 

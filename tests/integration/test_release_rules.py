@@ -194,6 +194,24 @@ def test_who_takes_orders_cannot_change_whose_orders_count(two: Two) -> None:
             assert "denied" in done.stderr or "not permitted" in done.stderr, done.stderr
 
 
+def test_who_ships_the_logs_reads_them_and_nothing_else(two: Two) -> None:
+    machine = two.site.machines["one"]
+    base = "/var/lib/windlass"
+
+    def does(group: str, *command: str) -> bool:
+        become = ("setpriv", "--reuid=nobody", "--regid=nogroup", f"--groups={group}", "--")
+        return machine.attempt(*become, *command).returncode == 0
+
+    for name in ("web", "nginx", "redis"):
+        log = f"{base}/stack/log/{name}.log"
+        assert does("windlass-log", "cat", log)
+        assert not does("nogroup", "cat", log)
+        assert not does("windlass-log", "truncate", "--size=0", log)
+    for path in ("settings.env", "site.json", "record", "links", "stack", "stack/run", ".ssh", ""):
+        assert not does("windlass-log", "ls" if "." not in path else "cat", f"{base}/{path}"), path
+    assert not does("windlass-log", "touch", f"{base}/stack/log/mine")
+
+
 def test_the_deploy_key_opens_no_shell_and_sends_no_unsigned_path(two: Two) -> None:
     for words in ((), ("id",), ("bash",), ("windlass", "up"), ("nix-store", "--gc")):
         done = two.ssh("deploy", *words)

@@ -163,8 +163,9 @@ def test_page_has_all_that_the_document_has() -> None:
         openapi.document()["components"]["schemas"]
     )
     plan = next(entry for entry in entries if entry.anchor == "post-productionplan")
-    address = "http://localhost:8000/productionplan?details=true"
-    assert plan.curl == f"curl --json @payload3.json '{address}'"
+    address = "https://plans.example:8443/productionplan?details=true"
+    assert plan.curl("https://plans.example:8443") == f"curl --json @payload3.json '{address}'"
+    assert [entry.path for entry in entries if entry.is_endless] == ["/status/events"]
 
 
 def test_types_lead_to_their_schemas() -> None:

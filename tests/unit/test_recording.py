@@ -34,4 +34,5 @@ def test_line_is_written_for_what_failed_or_took_a_second_or_for_every_request(
 
 def test_without_lines_and_counts_nothing_is_noted() -> None:
     assert Recording(None, NOBODY, PassOn()).is_idle
-    assert not Recording([].append, NOBODY, PassOn(), every=False).is_idle
+    lines: list[Answered] = []
+    assert not Recording(lines.append, NOBODY, PassOn(), every=False).is_idle

@@ -148,6 +148,21 @@ def test_board_is_shown_in_a_terminal_of_any_width(width: int) -> None:
         assert part in shown
 
 
+def test_terminal_of_24_lines_shows_what_runs_and_what_changed() -> None:
+    board = msgspec.json.decode((ROOT / "tests" / "data" / "board.json").read_bytes(), type=Board)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render(board, 24))
+    lines = console.export_text().splitlines()
+    assert len(lines) <= 24
+    workers = next(at for at, line in enumerate(lines) if line.startswith("worker"))
+    assert "requests" in lines[workers]
+    assert "lag ms" in lines[workers]
+    assert [line.split()[0] for line in lines[workers + 1 : workers + 5]] == ["0", "1", "1", "2"]
+    assert "3f9ac21" in lines[workers + 1]
+    assert any("confirm by ana@laptop" in line for line in lines)
+    assert any("/productionplan" in line or "/health" in line for line in lines)
+
+
 def test_line_of_bars_leaves_blank_what_is_not_known() -> None:
     assert spark([0.0, 0.0, None, None, 4.0, 8.0]) == "▁ █"
     assert spark([]) == ""

@@ -3,7 +3,8 @@
 Each step says what it would change and does nothing where nothing is to be changed. What the
 service runs as, and what the deploy key can reach, is an ordinary user without rights: it cannot
 become root, cannot put an unsigned path into the store, and owns nothing but some folders of its
-own. What says whose keys and signatures count is root's.
+own. What says whose keys and signatures count is root's. The log files are read by a group of
+their own, `USER-log`, whose members may do nothing else here.
 """
 
 from __future__ import annotations
@@ -119,14 +120,16 @@ def service_unit(wanted: Installation) -> str:
     return _unit(
         wanted, "The service that windlass deploys", "run",
         ["After=network-online.target nix-daemon.socket", "Wants=network-online.target"],
-        # supervisord ends what it runs, in order, and takes its time.
-        ["KillMode=mixed", "TimeoutStopSec=90"],
+        # supervisord ends what it runs, in order, and takes its time. The group of a file reads it:
+        # the user's own, which nobody else is in, and of the log files that of `log_group`.
+        ["KillMode=mixed", "TimeoutStopSec=90", "UMask=0027"],
     )  # fmt: skip
 
 
 def guard_unit(wanted: Installation) -> str:
     """The unit of the guard, which takes back what nobody confirms."""
-    return _unit(wanted, "Takes unconfirmed releases back", "guard", ["After=windlass.service"], [])
+    return _unit(wanted, "Takes unconfirmed releases back", "guard", ["After=windlass.service"],
+                 ["UMask=0077"])  # fmt: skip
 
 
 def _unit(
@@ -137,11 +140,16 @@ def _unit(
         "[Service]", f"User={wanted.user}", f"Environment=HOME={wanted.base}",
         f"WorkingDirectory={wanted.base}",
         f"ExecStart={wanted.base}/links/agent/bin/windlass host --base {wanted.base} {word}",
-        "Restart=always", "RestartSec=1", "LimitNOFILE=65536", "UMask=0077",
+        "Restart=always", "RestartSec=1", "LimitNOFILE=65536",
         *_HARDENING, f"ReadWritePaths={wanted.base}", *more, "",
         "[Install]", "WantedBy=multi-user.target", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def log_group(wanted: Installation) -> str:
+    """The group whose members may read the log files."""
+    return f"{wanted.user}-log"
 
 
 def authorized_keys(wanted: Installation) -> str:
@@ -171,11 +179,13 @@ def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
              wanted.user), timeout_s=_TIMEOUT_S,
         ),
     )  # fmt: skip
-    # Passed through and read by the user, changed by root: sshd reads keys as the user, too.
-    for folder in (base, base / ".ssh"):
-        yield _folder(folder, _ROOT, wanted.user, 0o750)
-    for folder in (site.links, site.record, site.releases, site.stack):
-        yield _folder(folder, wanted.user, wanted.user, 0o700)
+    readers = log_group(wanted)
+    yield Step(
+        f"group {readers}",
+        lambda: _has_group(readers),
+        lambda: shell.run(("groupadd", "--system", readers), timeout_s=_TIMEOUT_S),
+    )
+    yield from _folders(site, wanted.user, readers)
     for path, content in (
         (base / "site.json", msgspec.json.encode(wanted.config)),
         (site.signers, wanted.signers.encode()),
@@ -195,6 +205,18 @@ def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
     yield from _nix_steps(wanted, shell)
     for name, text in (("windlass", service_unit(wanted)), ("windlass-guard", guard_unit(wanted))):
         yield from _unit_steps(name, text, shell)
+
+
+def _folders(site: Site, user: str, readers: str) -> Iterator[Step]:
+    """The folders; others pass through those above the logs, and see nothing there."""
+    # Read by the user, changed by root: sshd reads keys as the user, too.
+    yield _folder(site.base, _ROOT, user, 0o751)
+    yield _folder(site.base / ".ssh", _ROOT, user, 0o750)
+    for folder in (site.links, site.record, site.releases):
+        yield _folder(folder, user, user, 0o700)
+    yield _folder(site.stack, user, user, 0o711)
+    # What is made there is of the folder's group, which the service could not give away itself.
+    yield _folder(site.logs, user, readers, 0o2750)
 
 
 def _nix_steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
@@ -286,6 +308,14 @@ def _holds(path: Path, content: bytes) -> bool:
 def _has_user(name: str) -> bool:
     try:
         pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _has_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
     except KeyError:
         return False
     return True

@@ -112,6 +112,11 @@ class Site:
         return self.base / "stack"
 
     @property
+    def logs(self) -> Path:
+        """The log files of the service; see `app.stack.layout.Layout.logs`."""
+        return self.stack / "log"
+
+    @property
     def signers(self) -> Path:
         """Whose signatures count."""
         return self.base / "signers"

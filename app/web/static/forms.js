@@ -61,7 +61,10 @@ async function answerInPlace(event) {
   const form = event.target;
   event.preventDefault();
   if (event.submitter && event.submitter.dataset.swap) {
-    swapPart(form, event.submitter).catch(() => form.submit());
+    swapPart(form, event.submitter).catch(() => {
+      form.removeEventListener("submit", answerInPlace);
+      form.requestSubmit(event.submitter); // as the browser does it: with what the button says
+    });
     return;
   }
   const id = form.dataset.answer;

@@ -7,10 +7,13 @@ const LINES = {
   durations: [["p50_ms", "--accent", "ms (half)"], ["p99_ms", "--gas", "ms (99 of 100)"]],
 };
 const dark = matchMedia("(prefers-color-scheme: dark)");
+const SILENCE_MS = 5000;
 const badge = document.getElementById("live");
 const plots = new Map();
 let series = null;
 let fetching = false;
+let events = null;
+let silence = 0;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const dataOf = (name) => [series.time, ...LINES[name].map(([column]) => series[column])];
@@ -20,6 +23,22 @@ function say(text, tone) {
   badge.hidden = false;
   badge.className = `badge ${tone}`;
   if (badge.textContent !== text) badge.textContent = text;
+}
+
+// What was well a moment ago need not be now: until the page is had again, no verdict stands.
+function doubt(text) {
+  say(`${text}: trying again`, "warn");
+  const verdict = document.getElementById("verdict");
+  verdict.className = "verdict warn";
+  const words = document.createElement("strong");
+  words.textContent = "How it is now is not known";
+  verdict.replaceChildren(words);
+}
+
+// A value between two gaps has no line by which it would be seen.
+function lonePoints(plot, line) {
+  const values = plot.data[line];
+  return [...values.keys()].filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
 }
 
 function optionsOf(name, place) {
@@ -44,7 +63,9 @@ function optionsOf(name, place) {
       { ...axis, size: 30, grid: { show: false }, values: (_plot, times) => times.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
       { ...axis, size: 48 },
     ],
-    series: [{}, ...LINES[name].map(([, variable]) => ({ stroke: colour(variable), width: 2, points: { show: false } }))],
+    series: [{}, ...LINES[name].map(([, variable]) => ({
+      stroke: colour(variable), width: 2, points: { show: false, filter: lonePoints, fill: colour(variable), size: 5 },
+    }))],
   };
 }
 
@@ -73,7 +94,8 @@ async function showRest() {
   if (fetching) return;
   fetching = true;
   try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const response = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(SILENCE_MS) });
+    if (!response.ok) throw new Error(`status ${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const ours of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(ours.id);
@@ -85,7 +107,7 @@ async function showRest() {
     }
     say("live", "ok");
   } catch {
-    say("no answer: trying again", "warn");
+    doubt("no answer");
   } finally {
     fetching = false;
   }
@@ -93,13 +115,29 @@ async function showRest() {
 
 function show(event) {
   series = JSON.parse(event.data).series;
+  awaitEvent();
   showPlots();
   showRest();
 }
 
-const events = new EventSource("/status/events");
-events.addEventListener("message", show);
-events.addEventListener("board", show);
-events.addEventListener("error", () => say("not live: trying again", "warn"));
+function listen() {
+  events?.close();
+  events = new EventSource("/status/events");
+  events.addEventListener("board", show);
+}
+
+// An event comes about once a second. A stream that breaks off the browser asks for again by itself,
+// but never after an answer other than 200, nor when nothing comes and nothing ends.
+function awaitEvent() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    doubt("not live");
+    if (events.readyState !== EventSource.CONNECTING) listen();
+    awaitEvent();
+  }, SILENCE_MS);
+}
+
+listen();
+awaitEvent();
 addEventListener("pagehide", () => events.close());
 dark.addEventListener("change", () => [...plots.keys()].forEach(draw));
