@@ -121,6 +121,7 @@ def basic(text: str) -> str:
         ("Bearer", False),
         ("Basic !", False),
         ("Basic /w==", False),
+        ("Basic \xe9", False),
         ("Bearer \xe9", False),
         ("", False),
     ],
