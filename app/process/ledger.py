@@ -40,12 +40,15 @@ class Ledger:
         self._memory = self._open(wanted=options.metrics)
         self._meter = NOBODY
         self._next_sample = 0.0
+        self._has_told_of_loss = False
         if self._memory is None:
             return
         living = {child.pid for child in state.children}
-        for region in self._memory.regions():
-            if region.pid not in living:  # of the master before this one, too
-                self._memory.fold(region)
+        lost = sum(
+            self._memory.fold(region)
+            for region in self._memory.regions()
+            if region.pid not in living  # of the master before this one, too
+        )
         region_of_master = self._memory.free(frozenset())
         if region_of_master is not None:
             region_of_master.assign(os.getpid())
@@ -54,6 +57,7 @@ class Ledger:
             )
             self._meter = Meter(region_of_master)
             self._begin_at_zero()
+        self._note_loss(lost)
 
     def _open(self, *, wanted: bool) -> Memory | None:
         descriptor = self._state.metrics_fd
@@ -110,7 +114,19 @@ class Ledger:
             return
         for region in self._memory.regions():
             if region.pid == child.pid:
-                self._memory.fold(region)
+                self._note_loss(self._memory.fold(region))
+
+    def _note_loss(self, series: int) -> None:
+        """Say that counters have gone back, for want of room."""
+        if not series:
+            return
+        self._meter.add(catalogue.LOST_SERIES, amount=series)
+        if not self._has_told_of_loss:
+            self._has_told_of_loss = True
+            self._log.error(
+                "counters have gone back: there is no room for what ended workers had counted",
+                series=series,
+            )
 
     def advance(self) -> None:
         """Count what has been recorded, and take a sample if it is time."""

@@ -16,7 +16,7 @@ class Counters:
     """Everything since the store was made.
 
     Attributes:
-        commands: commands written to a connection, those of connecting not among them.
+        commands: commands written to a connection, those of connecting and PINGs not among them.
         batches: writes that carried them.
         batch_sizes: how many batches had 1, 2-3, 4-7, 8-15, ... commands.
         connected: connections made.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from app import log
 from app.store.counters import Counters
 from app.store.outcome import connecting_failed, not_executed
-from app.store.pipeline import Pipeline
+from app.store.pipeline import Pipeline, pack
 
 if TYPE_CHECKING:
     from app.store.breaker import Breaker
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _WARM = 2
 _PATIENCE = 10
 _CLOSE_TIMEOUT_S = 1.0
+_PING = pack("PING")
 
 
 class Lanes:
@@ -69,6 +70,7 @@ class Lanes:
         self._lanes: list[Pipeline] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing = False
+        self._pings_wait = False
         self._deadline = 0.0
         self._paused_until = 0.0
         self._fails_at_once = False
@@ -117,6 +119,12 @@ class Lanes:
             loop.call_soon(self._flush)
         future: asyncio.Future[object] = loop.create_future()
         queue.append((command, future, self._deadline))
+        return future
+
+    def ping(self) -> asyncio.Future[object]:
+        """As `call`, of a PING; it is nobody's work and not among the commands that are counted."""
+        future = self.call(_PING)
+        self._pings_wait = True
         return future
 
     async def close(self) -> None:
@@ -205,10 +213,19 @@ class Lanes:
                 if not call[1].done():  # a caller who has left already need not be sent
                     calls.append(call)
             if calls:
-                self.counters.count_batch(len(calls))
+                self._count(calls)
                 lane.send(calls)
-        if queue and self._sweeper is None:
+        if not queue:
+            self._pings_wait = False
+        elif self._sweeper is None:
             self._sweeper = self._running().call_at(queue[0][2], self._sweep)
+
+    def _count(self, calls: list[Call]) -> None:
+        size = len(calls)
+        if self._pings_wait:
+            size -= sum(call[0] is _PING for call in calls)
+        if size:
+            self.counters.count_batch(size)
 
     def _choose(self) -> Pipeline | None:
         """The connection with the least in flight, or None when none may take a batch now.

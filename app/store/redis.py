@@ -22,7 +22,6 @@ COUNTER_KEY = "counter"
 
 _COUNT = pack("INCR", COUNTER_KEY)
 _READ = pack("GET", COUNTER_KEY)
-_PING = pack("PING")
 
 _FAILURES_THAT_OPEN = 3
 _SHORTEST_PAUSE_S = 0.05
@@ -133,7 +132,7 @@ class RedisStore:
             StoreUnavailableError: it did not.
             StoreError: it refuses the command.
         """
-        reply = await self._lanes.call(_PING)
+        reply = await self._lanes.ping()
         if reply != b"PONG":
             raise _unexpected(reply)
 

@@ -73,7 +73,8 @@ CONNECTIONS = Metric(
 )
 STREAMS = Metric("windlass_http_streams", GAUGE, "Streams of events that are open", per_worker=True)
 REDIS_UP = Metric(
-    "windlass_redis_up", GAUGE, "1 where calls go to Redis, 0 where they fail at once",
+    "windlass_redis_up", GAUGE,
+    "1 where Redis answered when it was last asked, which each worker does every 5 s",
     per_worker=True,
 )  # fmt: skip
 REDIS_CONNECTIONS = Metric(
@@ -94,7 +95,7 @@ REDIS_WAITING = Metric(
 REDIS_BATCHES = Metric(
     "windlass_redis_batch_commands",
     HISTOGRAM,
-    "Commands that travelled to Redis in one write",
+    "Commands that travelled to Redis in one write, PING not among them",
     bounds=BATCH_BOUNDS,
 )
 REDIS_CONNECTED = Metric(
@@ -147,7 +148,7 @@ KEPT = (
 """What processes write into the shared memory."""
 
 BUILD_INFO = Metric(
-    "windlass_build_info", GAUGE, "1 for each release that a worker runs",
+    "windlass_build_info", GAUGE, "1 for each release that a worker serves",
     ("version", "commit", "release"),
 )  # fmt: skip
 WORKERS = Metric("windlass_workers", GAUGE, "Worker processes, by their state", ("state",))

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
     from app.telemetry.catalogue import Metric
     from app.telemetry.memory import Key
-    from app.telemetry.totals import Totals
+    from app.telemetry.totals import Labels, Totals
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Labels = tuple[tuple[str, str], ...]
-Sample = tuple["Metric", Labels, float]
+Sample = tuple["Metric", "Labels", float]
 """A metric that is found out when somebody asks, its labels and its value."""
 
 
@@ -60,15 +59,16 @@ def _kept(metric: Metric, totals: Totals) -> Iterator[tuple[Labels, list[str]]]:
                 labels = (*key.labels, ("worker", str(slot))) if metric.per_worker else key.labels
                 yield labels, [_line(name, labels, value)]
         return
-    counted = catalogue.REQUEST_DURATION.name if metric is catalogue.REQUESTS else name
-    for key, values in totals.of(counted).items():
-        if metric.kind == HISTOGRAM:
-            # What an earlier release had in other buckets cannot be added to these.
-            if key.bounds == metric.bounds:
-                yield key.labels, list(_histogram(key, values))
-        else:
-            total = sum(values[:-1]) if metric is catalogue.REQUESTS else values[0]
-            yield key.labels, [_line(name, key.labels, total)]
+    if metric is catalogue.REQUESTS:
+        for labels, count in totals.requests().items():
+            yield labels, [_line(name, labels, count)]
+        return
+    for key, values in totals.of(name).items():
+        if metric.kind != HISTOGRAM:
+            yield key.labels, [_line(name, key.labels, values[0])]
+        # What an earlier release had in other buckets cannot be added to these.
+        elif key.bounds == metric.bounds:
+            yield key.labels, list(_histogram(key, values))
 
 
 def _histogram(key: Key, values: list[float]) -> Iterator[str]:

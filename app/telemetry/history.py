@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from app.telemetry.board import Series
 from app.telemetry.catalogue import LATENCY_BOUNDS
@@ -17,6 +18,8 @@ SPAN_S = 3600.0
 _WIDTH = 3 + len(LATENCY_BOUNDS) + 1
 _ROWS = int(SPAN_S / SAMPLE_S) + 40
 _FIRST_ROW = 1
+_FORM = float(crc32(repr(LATENCY_BOUNDS).encode()))
+"""Tells whose rows these are: they are as wide as there are buckets."""
 
 
 class History:
@@ -31,6 +34,9 @@ class History:
 
     def append(self, sample: Requests) -> None:
         """Take one sample; only for the master."""
+        if self._cells[-1] != _FORM:
+            self._cells[0] = 0
+            self._cells[-1] = _FORM
         count = int(self._cells[0])
         at = _FIRST_ROW + count % _ROWS * _WIDTH
         row = (sample.at, sample.requests, sample.errors, *sample.buckets)
@@ -40,7 +46,9 @@ class History:
         self._cells[0] = count + 1
 
     def samples(self) -> list[Requests]:
-        """All samples, oldest first."""
+        """All samples, oldest first; none while they are those of a release with other buckets."""
+        if self._cells[-1] != _FORM:
+            return []
         count = int(self._cells[0])
         found = []
         for number in range(max(0, count - _ROWS + 1), count):

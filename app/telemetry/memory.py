@@ -266,26 +266,35 @@ class Memory:
                 parts.append(Part(origin, values))
         return parts
 
-    def fold(self, region: Region) -> None:
+    def fold(self, region: Region) -> int:
         """Add what a process has counted to what the dead have, and free its region.
 
         What was not signed was never shown to anybody, and is forgotten. Only for the master, and
         only once that process has ended.
+
+        Returns:
+            How many series are lost, because the dead had no room for them.
         """
         dead = Region(self, _DEAD)
         dead.learn()
         entries = list(region.entries())
         is_signed = any(key.kind == ORIGIN for key, _ in entries)
+        lost = 0
         self._words[_SEQUENCE] |= 1
         try:
             for key, values in entries if is_signed else ():
-                kept = None if key.kind in _OF_THE_LIVING else dead.values(key, len(values))
-                if kept is not None:
-                    for index, value in enumerate(values):
-                        kept[index] += value
+                if key.kind in _OF_THE_LIVING:
+                    continue
+                kept = dead.values(key, len(values))
+                if kept is None:
+                    lost += 1
+                    continue
+                for index, value in enumerate(values):
+                    kept[index] += value
             region.clear()
         finally:
             self._words[_SEQUENCE] += 1
+        return lost
 
 
 _NOBODY = bytes(8)

@@ -30,6 +30,7 @@ class Meter:
 
     def __init__(self, region: Region | None) -> None:
         self._region = region
+        self._without_room: set[tuple[str, ...]] = set()
         self._lost: memoryview[float] | list[float] = [0.0]
         self._lost = self.cells(catalogue.LOST_SERIES)
         self._observers: dict[tuple[str, str, int], Callable[[float], None]] = {}
@@ -43,9 +44,14 @@ class Meter:
         """The numbers of a metric with the values of its labels; those of nobody without room."""
         found = None if self._region is None else self._region.metric(metric, labels)
         if found is None:
-            self._lost[0] += 1
+            self._lose((metric.name, *labels))
             return [0.0] * (len(metric.bounds) + 2)
         return found
+
+    def _lose(self, series: tuple[str, ...]) -> None:
+        if series not in self._without_room:
+            self._without_room.add(series)
+            self._lost[0] += 1
 
     def add(self, metric: Metric, *labels: str, amount: float = 1.0) -> None:
         """Add to a counter."""

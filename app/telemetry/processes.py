@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from app.telemetry.exposition import Sample
 
-_UTIME, _STIME, _STARTTIME, _VSIZE, _RSS = 11, 12, 19, 20, 21
+_UTIME, _STIME, _CUTIME, _CSTIME, _STARTTIME, _VSIZE, _RSS = 11, 12, 13, 14, 19, 20, 21
 """Places in /proc/PID/stat after the name, which may hold anything."""
 
 
@@ -47,10 +47,37 @@ def samples(pid: int, name: str) -> Iterator[Sample]:
         yield catalogue.PROCESS_MAX_FDS, labels, float(soft[0])
 
 
+def samples_of_children(pid: int, name: str) -> Iterator[Sample]:
+    """CPU time and memory of what a process has started; of those that have ended, the time.
+
+    Args:
+        pid: of the process, whose children are not seen by themselves.
+        name: for the label `process`.
+    """
+    labels = (("process", name),)
+    fields = _stat(pid)
+    if fields is None:
+        return
+    living = [found for child in _children(pid) if (found := _stat(child)) is not None]
+    times = [fields[_CUTIME], fields[_CSTIME]]
+    times += [each[place] for each in living for place in (_UTIME, _STIME, _CUTIME, _CSTIME)]
+    resident = sum(int(each[_RSS]) for each in living)
+    yield catalogue.PROCESS_CPU, labels, sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    yield catalogue.PROCESS_RESIDENT, labels, float(resident * os.sysconf("SC_PAGE_SIZE"))
+
+
 def resident_bytes(pid: int) -> int | None:
     """Resident memory of a process; None where it is gone."""
     fields = _stat(pid)
     return None if fields is None else int(fields[_RSS]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _children(pid: int) -> list[int]:
+    """Those of its main thread; none where the kernel does not tell."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _stat(pid: int) -> list[str] | None:

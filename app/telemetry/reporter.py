@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ from app.errors import StoreError
 from app.telemetry import catalogue, exposition, history, processes
 from app.telemetry.board import Board, Redis, Release, Route, Series, Traffic
 from app.telemetry.totals import (
+    FAILED,
     MASTER,
     REFUSED,
     Requests,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from app.telemetry.exposition import Sample
     from app.telemetry.memory import Part
     from app.telemetry.station import CrewSeen, Station
+    from app.telemetry.totals import Labels
 
 FRESH_S = 1.0
 WINDOW_S = 10.0
@@ -139,7 +142,9 @@ class Reporter:
         crew = self._station.sources.crew()
         origins = [part.origin for part in parts if part.origin is not None]
         workers = [origin for origin in origins if origin.role != MASTER]
-        for build in sorted({(o.version, o.commit, o.release) for o in workers}):
+        retired = {w.pid for w in crew.workers if w.state in _RETIRED} if crew else set()
+        serving = [origin for origin in workers if origin.pid not in retired]
+        for build in sorted({(o.version, o.commit, o.release) for o in serving}):
             yield catalogue.BUILD_INFO, tuple(zip(_BUILD, build, strict=True)), 1.0
         names = {f"worker-{o.slot}": o.pid for o in sorted(workers, key=lambda o: o.started)}
         if crew is not None:
@@ -152,10 +157,14 @@ class Reporter:
             yield catalogue.MASTER_START, (), crew.since
         for name, pid in sorted(names.items()):
             yield from processes.samples(pid, name)
+            if name != MASTER:
+                yield from processes.samples_of_children(pid, f"{name}-children")
 
 
 _BUILD = ("version", "commit", "release")
 _STATES = ("starting", "ready", "stopping", "blocked", "standby", "waiting")
+_RETIRED = {"stopping", "standby"}
+"""Of workers that others have replaced."""
 
 
 def _workers(crew: CrewSeen, parts: list[Part], totals: Totals) -> list[Worker]:
@@ -191,25 +200,28 @@ def _traffic(now: Requests, before: Requests | None) -> Traffic:
 
 def _routes(totals: Totals) -> list[Route]:
     """The routes by how often they were asked."""
-    size = len(catalogue.LATENCY_BOUNDS) + 1
-    counted: dict[tuple[str, str], list[float]] = {}
-    errors: dict[tuple[str, str], float] = {}
-    for key, values in totals.of(catalogue.REQUEST_DURATION.name).items():
-        if key.bounds != catalogue.LATENCY_BOUNDS:
-            continue
-        labels = dict(key.labels)
-        route = labels["route"], labels["method"]
-        before = counted.get(route, [0.0] * size)
-        counted[route] = [a + b for a, b in zip(before, values[:size], strict=True)]
-        errors[route] = errors.get(route, 0.0) + (
-            sum(values[:size]) if labels["status"] == "5xx" else 0.0
-        )
-    busiest = sorted(counted, key=lambda route: (-sum(counted[route]), route))[:_MOST_ROUTES]
+    counted: Counter[tuple[str, str]] = Counter()
+    errors: Counter[tuple[str, str]] = Counter()
+    for labels, count in totals.requests().items():
+        route = _route(labels)
+        counted[route] += int(count)
+        if FAILED in labels:
+            errors[route] += int(count)
+    buckets = {route: [0.0] * (len(catalogue.LATENCY_BOUNDS) + 1) for route in counted}
+    for labels, found in totals.durations():
+        route = _route(labels)
+        buckets[route] = [a + b for a, b in zip(buckets[route], found, strict=True)]
+    busiest = sorted(counted, key=lambda route: (-counted[route], route))[:_MOST_ROUTES]
     return [
-        Route(*route, int(sum(counted[route])), int(errors[route]),
-              *(_ms(share, counted[route], route[0]) for share in (0.5, 0.99)))
+        Route(*route, counted[route], errors[route],
+              *(_ms(share, buckets[route], route[0]) for share in (0.5, 0.99)))
         for route in busiest
     ]  # fmt: skip
+
+
+def _route(labels: Labels) -> tuple[str, str]:
+    named = dict(labels)
+    return named["route"], named["method"]
 
 
 def _ms(share: float, buckets: list[float], route: str) -> float | None:

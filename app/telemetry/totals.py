@@ -9,13 +9,16 @@ from app.telemetry import catalogue
 from app.telemetry.catalogue import GAUGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from app.telemetry.memory import Key, Origin, Part
+
+Labels = tuple[tuple[str, str], ...]
 
 MASTER, WORKER = "master", "worker"
 REFUSED = "(refused)"
 """Stands for the route of what never came to one: it was no HTTP, or too large."""
+FAILED = ("status", "5xx")
 
 
 @dataclass(slots=True)
@@ -39,6 +42,19 @@ class Totals:
     def sum_of(self, name: str) -> float:
         """A counter over all its labels."""
         return sum(values[0] for values in self.of(name).values())
+
+    def requests(self) -> dict[Labels, float]:
+        """How many requests there were of each kind, whichever release has counted them."""
+        found: dict[Labels, float] = {}
+        for key, values in self.of(catalogue.REQUEST_DURATION.name).items():
+            found[key.labels] = found.get(key.labels, 0.0) + sum(values[:-1])
+        return found
+
+    def durations(self) -> Iterator[tuple[Labels, list[float]]]:
+        """The buckets of each kind of requests, but for those of a release that had others."""
+        for key, values in self.of(catalogue.REQUEST_DURATION.name).items():
+            if key.bounds == catalogue.LATENCY_BOUNDS:
+                yield key.labels, values[:-1]
 
     def gauge(self, name: str) -> dict[int, float]:
         """A gauge without labels, by slot of the worker."""
@@ -92,18 +108,13 @@ class Requests:
 
 def requests_until(at: float, totals: Totals) -> Requests:
     """All requests, whatever their route and method."""
-    size = len(catalogue.LATENCY_BOUNDS) + 1
-    buckets, requests, errors = [0.0] * size, 0.0, 0.0
-    for key, values in totals.of(catalogue.REQUEST_DURATION.name).items():
-        if key.bounds != catalogue.LATENCY_BOUNDS:
-            continue  # of a release that had others
-        labels, count = dict(key.labels), sum(values[:size])
-        requests += count
-        if labels.get("status") == "5xx":
-            errors += count
-        if labels.get("route") != REFUSED:  # nobody has measured how long that took
-            buckets = [a + b for a, b in zip(buckets, values[:size], strict=True)]
-    return Requests(at, requests, errors, tuple(buckets))
+    counts = totals.requests()
+    errors = sum(count for labels, count in counts.items() if FAILED in labels)
+    buckets = [0.0] * (len(catalogue.LATENCY_BOUNDS) + 1)
+    for labels, found in totals.durations():
+        if ("route", REFUSED) not in labels:  # nobody has measured how long that took
+            buckets = [a + b for a, b in zip(buckets, found, strict=True)]
+    return Requests(at, sum(counts.values()), errors, tuple(buckets))
 
 
 def quantile(share: float, bounds: Sequence[float], buckets: Sequence[float]) -> float | None:

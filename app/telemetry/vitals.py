@@ -1,5 +1,8 @@
 """How a worker is: its event loop's lag, its connections, its store. Shown once a second.
 
+Redis is asked every few seconds whether it is there, so that one that is away is seen before its
+first user finds it, and in a worker that has no traffic too.
+
 What a worker counts elsewhere (the store's own counters) is copied here into the shared memory; a
 worker that is killed loses of those what it had not copied: at most a second's.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from app.errors import StoreError
 from app.telemetry import catalogue
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 _TICKS_A_LOOK = 10
+_TICKS_A_PING = 50
 
 
 class StoreCounters(Protocol):
@@ -60,6 +65,9 @@ class Store(Protocol):
     def counters(self) -> StoreCounters:
         """What it has counted."""
 
+    async def ping(self) -> None:
+        """Return once Redis has answered; raises `StoreError`, in time."""
+
 
 class Vitals:
     """Shows how a worker is, for as long as its event loop turns.
@@ -78,6 +86,8 @@ class Vitals:
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._worst_s = 0.0
         self._ticks = 0
+        self._redis_answers = True
+        self._asking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin; needs the running event loop."""
@@ -97,7 +107,7 @@ class Vitals:
         put(catalogue.LAG_WORST, self._worst_s)
         self._worst_s = 0.0
         put(catalogue.CONNECTIONS, self._connections())
-        put(catalogue.REDIS_UP, not store.is_away)
+        put(catalogue.REDIS_UP, self._redis_answers and not store.is_away)
         put(catalogue.REDIS_CONNECTIONS, store.open_connections)
         put(catalogue.REDIS_CONNECTIONS_MAX, store.most_connections)
         put(catalogue.REDIS_IN_FLIGHT, store.in_flight)
@@ -128,4 +138,20 @@ class Vitals:
         self._ticks += 1
         if self._ticks % _TICKS_A_LOOK == 0:
             self.show()
+        if self._ticks % _TICKS_A_PING == 0:
+            self._ask()
         self._wait()
+
+    def _ask(self) -> None:
+        """Have Redis asked, one question at a time; while it is away the store itself asks."""
+        if self._asking is None and not self._store.is_away:
+            self._asking = asyncio.get_running_loop().create_task(self._ping())
+
+    async def _ping(self) -> None:
+        try:
+            await self._store.ping()
+            self._redis_answers = True
+        except StoreError:
+            self._redis_answers = False
+        finally:
+            self._asking = None

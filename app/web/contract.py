@@ -57,16 +57,31 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A header field of an answer.
+
+    Attributes:
+        schema: JSON schema of its text.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An answer with one status.
 
     Attributes:
         content: what its body is, by media type: a type, a union of types, or `str` for text.
+        headers: fields that a client may need, besides those of every HTTP answer.
     """
 
     status: HTTPStatus
     description: str
     content: Mapping[str, Any]
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +108,25 @@ class Operation:
     examples: tuple[Example, ...] = field(default_factory=tuple)
 
 
+_REQUEST_ID = Header("X-Request-ID", "Names the request in the logs", {"type": "string"})
+_HEADER_OF = {
+    HTTPStatus.UNAUTHORIZED: Header(
+        "WWW-Authenticate", "Has a browser ask for the token", {"type": "string"}
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: Header(
+        "Retry-After", "Seconds after which to try again", {"type": "integer", "minimum": 0}
+    ),
+}
+
+
 def _problem(status: HTTPStatus, description: str) -> Answer:
-    return Answer(status, description, {PROBLEM: ProblemDetails, HTML: str})
+    content = {PROBLEM: ProblemDetails, HTML: str}
+    own = (_HEADER_OF[status],) if status in _HEADER_OF else ()
+    return Answer(status, description, content, (_REQUEST_ID, *own))
 
 
 def _good(description: str, content: Mapping[str, Any]) -> Answer:
-    return Answer(HTTPStatus.OK, description, content)
+    return Answer(HTTPStatus.OK, description, content, (_REQUEST_ID,))
 
 
 _MALFORMED = _problem(HTTPStatus.BAD_REQUEST, "The body is not JSON in UTF-8")
@@ -287,7 +315,7 @@ OPERATIONS: Final = (
         "GET", "/static/{hashed}", "Documents", "What pages are made of",
         "The name carries a hash of the content, so that a copy may be kept for ever.",
         (
-            _good("The file", {"*/*": bytes}),
+            Answer(HTTPStatus.OK, "The file", {"*/*": bytes}),
             _problem(HTTPStatus.BAD_REQUEST, "The name is no path"),
             _problem(HTTPStatus.NOT_FOUND, "There is no such file"),
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from app import __version__
 from app.identity import DESCRIPTION
 from app.payload import Number
-from app.web.contract import FORM, OPERATIONS, Answer, Operation, Parameter
+from app.web.contract import FORM, OPERATIONS, Answer, Header, Operation, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,16 @@ GET resources answer HEAD too; another method gets 405 with `Allow`. Errors are 
 (RFC 9457), or a page for a client that prefers HTML. Whatever the address, Nginx may answer 400 \
 to what is no HTTP, 414 and 431 to what is too long, 421 to a host that is not served, 429 to who \
 asks too often, and 502 to 504 when no worker can be asked."""
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "`OPERATOR_TOKEN`"},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "`OPERATOR_TOKEN` as the password, and any name",
+    },
+}
+_TOKEN_OR_NONE: list[dict[str, list[str]]] = [{"bearer": []}, {"basic": []}, {}]
+"""None is for who asks from the machine itself."""
 _ATTRIBUTE = re.compile(r"^(\w+): (.*(?:\n    .*)*)", re.MULTILINE)
 
 Document = dict[str, Any]
@@ -57,7 +68,11 @@ def document() -> Document:
         "servers": [{"url": "/"}],
         "tags": [{"name": group} for group in groups],
         "paths": paths,
-        "components": {"schemas": {name: _described(of) for name, of in components.items()}},
+        "components": {
+            "schemas": {name: _described(of) for name, of in components.items()},
+            "headers": {header.name: _header(header) for header in _headers()},
+            "securitySchemes": _SCHEMES,
+        },
     }
 
 
@@ -82,6 +97,13 @@ def _kinds() -> Iterator[Any]:
             yield from answer.content.values()
 
 
+def _headers() -> Iterator[Header]:
+    """Every header field that is described."""
+    for operation in OPERATIONS:
+        for answer in operation.answers:
+            yield from answer.headers
+
+
 def _of_list(kind: Any) -> Any:  # noqa: ANN401 - a type of any form
     # The schema of raw bytes would be that of text in base64.
     return Any if kind is bytes else kind
@@ -104,6 +126,8 @@ def _operation(operation: Operation, schemas: dict[Any, Document]) -> Document:
         made["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body is not None:
         made["requestBody"] = _body(operation, schemas[operation.body])
+    if any(answer.status is HTTPStatus.UNAUTHORIZED for answer in operation.answers):
+        made["security"] = _TOKEN_OR_NONE
     made["responses"] = {
         str(answer.status.value): _answer(answer, schemas) for answer in operation.answers
     }
@@ -135,10 +159,18 @@ def _body(operation: Operation, schema: Document) -> Document:
 def _answer(answer: Answer, schemas: dict[Any, Document]) -> Document:
     return {
         "description": answer.description,
+        "headers": {
+            header.name: {"$ref": f"#/components/headers/{header.name}"}
+            for header in answer.headers
+        },
         "content": {
             name: {"schema": schemas[_of_list(kind)]} for name, kind in answer.content.items()
         },
     }
+
+
+def _header(header: Header) -> Document:
+    return {"description": header.description, "schema": dict(header.schema)}
 
 
 def _described(schema: Document) -> Document:

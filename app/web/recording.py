@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 UNMATCHED = "(unmatched)"
 _SLOW_S = 1.0
-_GROUP = re.compile(r"\((?:\?P<(\w+)>)?[^()]*\)")
+_TOKEN = re.compile(
+    r"\\(?P<escaped>.)|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<opens>\()(?:\?P<(?P<name>\w+)>)?"
+    r"|(?P<closes>\))[?*+]?|.",
+    re.DOTALL,
+)
+"""A part of a pattern: what may hold parentheses that open no group is one."""
 
 
 class Recording:
@@ -136,11 +141,15 @@ def place_in_trace(tracer: Tracer, headers: HTTPHeaders) -> Trace | None:
 @lru_cache(maxsize=1024)
 def template_of(pattern: str) -> str:
     """A route's pattern as people write it: what varies stands in braces."""
-    number = 0
-
-    def name(group: re.Match[str]) -> str:
-        nonlocal number
-        number += 1
-        return "{" + (group[1] or f"{number}") + "}"
-
-    return _GROUP.sub(name, pattern.removesuffix("$")).replace("\\", "")
+    made: list[str] = []
+    depth = number = 0
+    for token in _TOKEN.finditer(pattern.removesuffix("$")):
+        if token["closes"]:
+            depth -= 1
+        elif depth == 0 and token["opens"]:
+            number += 1
+            made.append(f"{{{token['name'] or number}}}")
+        elif depth == 0:
+            made.append(token["escaped"] or token[0])
+        depth += bool(token["opens"])
+    return "".join(made)

@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from app.telemetry.catalogue import HISTOGRAM, METRICS
+from app.telemetry.totals import REFUSED
+from app.web.contract import OPERATIONS
+from app.web.recording import UNMATCHED
 from tests.support import ROOT
 
 FOLDER = ROOT / "docs" / "monitoring"
@@ -68,6 +71,19 @@ def test_bounds_that_rules_name_are_bounds_of_buckets() -> None:
     named = {bound for text in expressions() for bound in re.findall(r'le="([^"]+)"', text)}
     assert named
     assert named <= bounds
+
+
+def test_objective_is_of_what_users_ask() -> None:
+    ratios = [str(rule["expr"]) for rule in rules() if "ratio" in rule.get("record", "")]
+    counted = [name for text in ratios for name in NAME.findall(text)]
+    left_out = [route for text in ratios for route in re.findall(r'route!~"([^"]+)"', text)]
+    assert len(counted) == len(left_out), "a selector takes all routes"
+    (pattern,) = set(left_out)
+    routes = {operation.path for operation in OPERATIONS} | {REFUSED, UNMATCHED, "/statuses"}
+    assert {route for route in routes if re.fullmatch(pattern, route)} == (
+        {"/health", "/ready", REFUSED}
+        | {operation.path for operation in OPERATIONS if operation.group == "Operation"}
+    )
 
 
 def test_panels_do_not_lie_upon_each_other() -> None:

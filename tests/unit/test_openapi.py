@@ -70,6 +70,29 @@ def test_operation_is_described_whole(operation: Operation) -> None:
         assert PROBLEM in answer.content
 
 
+def test_operators_addresses_and_no_others_take_a_token() -> None:
+    document = openapi.document()
+    schemes = document["components"]["securitySchemes"]
+    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
+        "bearer": "bearer", "basic": "basic",
+    }  # fmt: skip
+    for operation in OPERATIONS:
+        security = document["paths"][operation.path][operation.method.lower()].get("security")
+        is_theirs = operation.group == "Operation"
+        assert security == ([{"bearer": []}, {"basic": []}, {}] if is_theirs else None)
+
+
+def test_header_fields_stand_where_a_client_needs_them() -> None:
+    document = openapi.document()
+    board = document["paths"]["/status/events"]["get"]["responses"]
+    assert {status: set(answer["headers"]) for status, answer in board.items()} == {
+        "200": {"X-Request-ID"}, "401": {"X-Request-ID", "WWW-Authenticate"},
+        "403": {"X-Request-ID"}, "503": {"X-Request-ID", "Retry-After"},
+    }  # fmt: skip
+    referred = set(re.findall(r'"#/components/headers/([\w-]+)"', openapi.encoded().decode()))
+    assert referred == set(document["components"]["headers"])
+
+
 def test_names_of_operations_are_unique() -> None:
     names = [openapi.anchor(operation) for operation in OPERATIONS]
     assert len(set(names)) == len(names)

@@ -229,6 +229,18 @@ def test_traffic_is_split_at_the_switch(site: Site, monkeypatch: pytest.MonkeyPa
     assert [window.errors for window in seen.after] == [0, 9]
 
 
+def test_a_request_counts_whatever_its_client_calls_itself(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = site.stack / "log"
+    logs.mkdir(parents=True)
+    line = b'{"timestamp":"2026-01-01T00:00:30+00:00","status":500,"user_agent":"%b"}\n'
+    (logs / "nginx.log").write_bytes(line % b"\xff\xfe" + line % "Größe".encode())
+    monkeypatch.setattr("time.time", lambda: BEGUN + 60)
+    seen = traffic.read(site, 300.0)
+    assert (seen.before.requests, seen.before.errors) == (2, 2)
+
+
 BEGUN = 1767225600.0  # 2026-01-01T00:00:00Z
 
 

@@ -42,6 +42,10 @@ def requests_in(memory: Memory) -> float:
     return requests_until(0.0, add_up(memory.read())).requests
 
 
+def lost_in(memory: Memory) -> float:
+    return add_up(memory.read()).sum_of(catalogue.LOST_SERIES.name)
+
+
 def test_what_a_killed_process_has_counted_is_there(memory: Memory) -> None:
     region = memory.free(frozenset())
     assert region is not None
@@ -121,9 +125,26 @@ def test_a_full_region_loses_series_and_says_so(memory: Memory) -> None:
     meter = Meter(region)
     for number in range(REGION_BYTES // 256):
         meter.of_requests("GET", f"/{number}", 200)(0.001)
-    lost = add_up(memory.read()).sum_of(catalogue.LOST_SERIES.name)
-    assert lost > 0
-    assert requests_in(memory) + lost == REGION_BYTES // 256
+    for _ in range(3):
+        meter.of_requests("BREW", "/", 405)(0.001)
+    lost = lost_in(memory)
+    assert lost > 1
+    assert requests_in(memory) + lost == REGION_BYTES // 256 + 1, "a series is lost once"
+
+
+def test_what_the_dead_have_no_room_for_is_said(memory: Memory) -> None:
+    of_a_region = 400
+    lost = 0
+    for pid in (1001, 1002, 1003):
+        region = region_of(memory, pid)
+        meter = Meter(region)
+        for number in range(of_a_region):
+            meter.of_requests("GET", f"/{pid}/{number}", 200)(0.001)
+        before = requests_in(memory)
+        fallen = memory.fold(region)
+        assert before - requests_in(memory) == fallen
+        lost += fallen
+    assert lost > of_a_region
 
 
 def test_memory_of_another_layout_is_refused() -> None:
@@ -170,6 +191,19 @@ def test_ring_keeps_the_last_hour_and_no_more(memory: Memory) -> None:
     assert [b.requests - a.requests for a, b in itertools.pairwise(found)] == (
         [1.0] * (len(found) - 1)
     )
+
+
+def test_ring_of_a_release_with_other_buckets_begins_anew(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(history, "_FORM", 1.0)
+        history.History(memory).append(sample(10.0, 5.0))
+    ring = history.History(memory)
+    assert ring.samples() == []
+    for at in (20.0, 30.0):
+        ring.append(sample(at, at))
+    assert [one.at for one in ring.samples()] == [20.0, 30.0]
 
 
 def test_series_has_a_figure_where_there_were_samples_and_a_gap_elsewhere() -> None:

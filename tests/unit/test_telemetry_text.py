@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,11 +16,13 @@ from tornado.httputil import HTTPHeaders
 
 from app.config import Secret
 from app.telemetry import catalogue, exposition
-from app.telemetry.board import Board
+from app.telemetry.board import Board, Deployment, Release, Worker
 from app.telemetry.catalogue import COUNTER, HISTOGRAM, METRICS
 from app.telemetry.memory import Memory, Origin
 from app.telemetry.meter import Meter
-from app.telemetry.totals import add_up
+from app.telemetry.reporter import Reporter
+from app.telemetry.station import CrewSeen, Station
+from app.telemetry.totals import add_up, requests_until
 from app.top import render, spark
 from app.web.operator import has_token
 from app.web.recording import template_of
@@ -88,6 +91,55 @@ def test_what_another_release_had_in_other_buckets_is_left_out(
     assert text.count("windlass_event_loop_lag_seconds_count") == 1
 
 
+def test_requests_count_whatever_buckets_their_release_had(meter: tuple[Meter, Memory]) -> None:
+    meter[0].of_requests("GET", "/", 503)(0.25)
+    totals = add_up(meter[1].read())
+    (key,) = totals.of(catalogue.REQUEST_DURATION.name)
+    totals.sums[msgspec.structs.replace(key, bounds=(1.0,))] = [4.0, 3.0, 9.0]
+    lines = exposition.render(totals, []).decode().splitlines()
+    assert [line for line in lines if line.startswith("windlass_http_requests_total{")] == [
+        'windlass_http_requests_total{method="GET",route="/",status="5xx"} 8'
+    ]
+    found = requests_until(1.0, totals)
+    assert (found.requests, found.errors, sum(found.buckets)) == (8, 8, 1)
+
+
+class Crew:
+    """A master whose workers are in these states, each of the pid that is its place from 1."""
+
+    def __init__(self, *states: str) -> None:
+        self.workers = [
+            Worker(0, state, pid, 1.0, 1.0, "r", "1", "c", 0, "")
+            for pid, state in enumerate(states, start=1)
+        ]
+
+    def crew(self) -> CrewSeen:
+        return CrewSeen(1.0, os.getpid(), Release("r", "1", "c", 1, ""), self.workers, [])
+
+    def deployments(self) -> list[Deployment]:
+        return []
+
+
+def reporter(memory: Memory, *states: str) -> Reporter:
+    async def ping() -> None:
+        """Redis answers."""
+
+    station = Station(memory=memory, sources=Crew(*states))
+    return Reporter(station, "TESTING", Release("r", "1", "c", 1, ""), ping)
+
+
+@pytest.mark.parametrize("state", ["standby", "stopping", "ready"])
+def test_release_counts_for_as_long_as_it_serves(meter: tuple[Meter, Memory], state: str) -> None:
+    memory = meter[1]
+    newer = memory.free(frozenset())
+    assert newer is not None
+    newer.assign(2)
+    newer.sign(Origin("worker", 0, 2, 2.0, "2", "c", "s"))
+    text = reporter(memory, state, "ready").metrics().decode()
+    releases = re.findall(r'windlass_build_info{.*release="(.)"} 1', text)
+    assert releases == (["r", "s"] if state == "ready" else ["s"])
+
+
 @pytest.mark.parametrize(
     ("pattern", "template"),
     [
@@ -96,6 +148,9 @@ def test_what_another_release_had_in_other_buckets_is_left_out(
         (r"/static/(?P<hashed>[^/]+)$", "/static/{hashed}"),
         (r"/a/(add|subtract)/(\d+)$", "/a/{1}/{2}"),
         (r"/file\.txt$", "/file.txt"),
+        (r"/a/(?P<id>\d+(\.\d+)?)$", "/a/{id}"),
+        (r"/a/((b|c)+)/(d(?:e))?/f$", "/a/{1}/{2}/f"),
+        (r"/a/([()]+)/\((?P<id>\)\d)\)$", "/a/{1}/({id})"),
     ],
 )
 def test_template_of_a_route_is_what_people_write(pattern: str, template: str) -> None:
@@ -121,6 +176,7 @@ def basic(text: str) -> str:
         ("Bearer", False),
         ("Basic !", False),
         ("Basic /w==", False),
+        ("Basic \xe9", False),
         ("Bearer \xe9", False),
         ("", False),
     ],

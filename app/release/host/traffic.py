@@ -101,7 +101,8 @@ def _lines(folder: Path, since: float) -> Iterator[_Line]:
                 if not text.startswith(b"{"):
                     continue
                 try:
-                    line = msgspec.json.decode(text, type=_Line)
+                    # What a client sent is there as it came, UTF-8 or not, and must hide no error.
+                    line = msgspec.json.decode(text.decode(errors="replace"), type=_Line)
                 except msgspec.MsgspecError:  # the last line may be half written
                     continue
                 if line.user_agent != _OWN:
