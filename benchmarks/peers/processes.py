@@ -88,14 +88,16 @@ def running(
 def wait_until(
     condition: Callable[[], bool], process: psutil.Process, log: Path, what: str
 ) -> None:
-    """Return once a condition holds.
+    """Return once a condition holds of a process that lives.
+
+    A condition may hold without it: where another has the port that it was to have.
 
     Raises:
         UnmeasuredError: the process has ended or the condition does not come true in time; carries
             the last lines of its log.
     """
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not condition():
+    while not (condition() and _lives(process)):
         if not _lives(process) or time.monotonic() > deadline:
             said = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
             raise UnmeasuredError("\n".join([f"{what} did not come up; it said:", *said]))

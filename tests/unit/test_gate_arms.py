@@ -31,7 +31,7 @@ from benchmarks.peers.probe import answers
 from benchmarks.peers.processes import Command, running, wait_until
 from benchmarks.peers.session import UnmeasuredError
 from tests.gate_records import DECLARED
-from tests.support import ROOT, free_port
+from tests.support import ROOT, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -343,6 +343,17 @@ def test_processes_measure_in_turns_and_never_at_the_same_time(tmp_path: Path) -
                 link.take()
     turn = ["a begins", "a ends", "b begins", "b ends"]
     assert log.read_text().splitlines() == turn * 3
+
+
+def test_process_that_has_ended_did_not_come_up_whoever_answers_in_its_place(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log"
+    program = "raise SystemExit('the port is taken')"
+    with running(Command((sys.executable, "-c", program)), log) as process:
+        wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE, "its end")
+        with pytest.raises(UnmeasuredError, match="the port is taken"):
+            wait_until(lambda: True, process, log, "it")
 
 
 def test_process_that_never_ends_its_sweep_is_not_waited_for(tmp_path: Path) -> None:
