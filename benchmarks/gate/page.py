@@ -71,7 +71,7 @@ def _sections(report: Report) -> list[Section]:
         Section("Faults", report.judgement.errors, is_urgent=True),
         Section("Slower", _slower(report), is_urgent=True),
         Section("Not decided", words.about_open(report)),
-        Section(f"In quarantine: {len(excused)}, too noisy here to claim much", excused),
+        Section("In quarantine, too noisy here to claim much", excused),
         Section(
             "Levels that changed in the history",
             [
