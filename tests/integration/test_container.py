@@ -23,7 +23,7 @@ def container(
     make_stack: Callable[..., Stack], tmp_path: Path
 ) -> Iterator[tuple[Stack, subprocess.Popen[bytes], Path]]:
     """A stack whose supervisord is the process that was started, and the file of its output."""
-    stack = make_stack(LOG_FORMAT="json")
+    stack = make_stack(LOG_FORMAT="json", ACCESS_LOG="yes")
     output = tmp_path / "output"
     with output.open("ab") as file:
         process = subprocess.Popen(

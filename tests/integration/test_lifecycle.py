@@ -237,7 +237,7 @@ def test_foreground_killed_takes_the_stack_along(make_stack: Callable[..., Stack
 
 
 def test_logs_follow_new_lines(make_stack: Callable[..., Stack]) -> None:
-    stack = make_stack()
+    stack = make_stack(ACCESS_LOG="yes")
     stack.up()
     stack.get("/health")
     wait_for(lambda: "/health" in stack.run("logs", "web").stdout, "the line in the log")

@@ -135,8 +135,9 @@ def test_stack_sends_the_spans_of_its_requests(
     make_stack: Callable[..., Stack], collector: Collector
 ) -> None:
     stack = make_stack(
-        OTLP_ENDPOINT=collector.endpoint, TRACE_PERCENT="0", WORKERS="1", LOG_FORMAT="json"
-    )
+        OTLP_ENDPOINT=collector.endpoint, TRACE_PERCENT="0", WORKERS="1", LOG_FORMAT="json",
+        ACCESS_LOG="yes",
+    )  # fmt: skip
     stack.up()
     for path in ("/metadata", "/calculator/add?a=1&b=2", "/nowhere"):
         answer = stack.get(path, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
