@@ -24,7 +24,9 @@ class Clone:
 
     def __init__(self, folder: Path, source: Path = ROOT) -> None:
         self.folder = folder
-        left_out = shutil.ignore_patterns(".git", ".venv*", ".state", "*_cache", "__pycache__")
+        left_out = shutil.ignore_patterns(
+            ".git", ".venv*", ".state", "*_cache", "__pycache__", ".coverage*"
+        )
         shutil.copytree(source, folder, ignore=left_out)
         self.port = free_port()
         self.settings = {"PORT": str(self.port), "PLAN_PORT": "", "REDIS_MANAGED": "yes"}

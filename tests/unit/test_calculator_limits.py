@@ -71,19 +71,19 @@ _ACCEPTED = {
 @pytest.mark.parametrize("digits", [28, MAX_RESULT_DIGITS])
 @pytest.mark.parametrize("name", _REFUSED)
 def test_a_hostile_expression_is_refused_at_once(name: str, digits: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(CalculationError):
         calculate(_REFUSED[name], digits)
-    assert time.perf_counter() - start < _TIME_LIMIT_S
+    assert time.process_time() - start < _TIME_LIMIT_S
 
 
 @pytest.mark.parametrize("name", _ACCEPTED)
 def test_a_long_expression_is_calculated_at_once(name: str) -> None:
     expression = _ACCEPTED[name]
     assert len(expression) <= MAX_EXPRESSION_LENGTH
-    start = time.perf_counter()
+    start = time.process_time()
     calculate(expression)
-    assert time.perf_counter() - start < _TIME_LIMIT_S
+    assert time.process_time() - start < _TIME_LIMIT_S
 
 
 def test_nesting_does_not_use_the_stack() -> None:
