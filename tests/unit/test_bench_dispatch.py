@@ -270,12 +270,12 @@ def bench(
     )  # fmt: skip
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(270)
 def test_quick_run_measures_every_part(tmp_path: Path) -> None:
     files = {"json": tmp_path / "found.json", "markdown": tmp_path / "found.md"}
     done = bench(
         "--quick", "--json", str(files["json"]), "--markdown", str(files["markdown"]),
-        "--output", str(tmp_path / "plots"), timeout_s=120,
+        "--output", str(tmp_path / "plots"), timeout_s=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     assert "\x1b" not in done.stdout + done.stderr
