@@ -94,21 +94,26 @@ def run(
             for arm, process in processes.items()
         }
         # Nobody begins before the last has loaded what it needs: that is work too.
-        for move in (Turns.wait, *[Turns.take] * SWEEPS):
-            for arm, each in turns.items():
-                try:
-                    if arm not in late:
-                        move(each)
-                except TimeoutError:
-                    late.add(arm)
-            if move is Turns.take:
-                step()
+        _each(turns, Turns.wait, late)
+        for _ in range(SWEEPS):
+            _each(turns, Turns.take, late)
+            step()
     return {
         arm: Found(failures=dict.fromkeys(names, f"no end within {_TIMEOUT_S:.0f} s"))
         if arm in late
         else read(process.result, names, process.log.read_text(errors="replace"))
         for arm, process in processes.items()
     }
+
+
+def _each(turns: Mapping[_Arm, Turns], move: Callable[[Turns], None], late: set[_Arm]) -> None:
+    """Make a move with one after the other, but for those that were too late with one."""
+    for arm, each in turns.items():
+        try:
+            if arm not in late:
+                move(each)
+        except TimeoutError:
+            late.add(arm)
 
 
 @contextmanager
