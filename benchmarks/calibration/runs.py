@@ -41,9 +41,7 @@ if TYPE_CHECKING:
     from benchmarks.gate.verdicts import Judgement
     from benchmarks.progress import Progress
 
-SHORT = Plan(
-    looks.FULL, Effort(0.06, http_arms.Effort(0.08, 0.08, 0.02), bare=True, alone=True), 3600.0
-)
+SHORT = Plan(looks.FULL, Effort(0.06, http_arms.Effort(0.02, 8, 8), bare=True, alone=True), 3600.0)
 _PILOT_ROUNDS = 3
 _DIGITS = 4
 _LARGEST = 99.0

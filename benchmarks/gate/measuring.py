@@ -68,7 +68,7 @@ class Bench:
     def steps(self, names: Sequence[str]) -> int:
         """How many pieces a round of these benchmarks has."""
         micro, http = _split(names)
-        return SWEEPS * bool(micro) + len(ARMS) * len(http)
+        return SWEEPS * bool(micro) + len(http)
 
     def measure(
         self, number: int, draw: Draw, names: Sequence[str]
@@ -138,7 +138,7 @@ class Bench:
             )
             for letter in draw.turns
         ]
-        loads = http_arms.Bench(self.sender, self.cpus, self.effort.http, self.rates_hz, self.step)
+        loads = http_arms.Bench(self.sender, self.effort.http, self.rates_hz, self.step)
         with ExitStack() as stack:
             try:
                 stacks = stack.enter_context(standing(places, self.cpus))

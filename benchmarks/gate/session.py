@@ -66,14 +66,13 @@ class Plan:
         }
 
 
-FULL = Plan(looks.FULL, Effort(0.15, http_arms.Effort(0.3, 0.3, 0.1)), 13.5 * 60)
+FULL = Plan(looks.FULL, Effort(0.15, http_arms.Effort(0.03, 12, 10)), 13.5 * 60)
 QUICK = Plan(
-    looks.QUICK, Effort(0.1, http_arms.Effort(0.2, 0.2, 0.05), alone=True), 2.8 * 60, quick=True,
+    looks.QUICK, Effort(0.1, http_arms.Effort(0.03, 8, 8), alone=True), 2.8 * 60, quick=True,
     http=frozenset({"http/home"}),
 )  # fmt: skip
 _LONGEST_REASON = 400
 _TRIAL_MICRO_S = 0.05
-_TRIAL_LOAD_S = 0.3
 
 
 @dataclass(slots=True)
@@ -200,5 +199,5 @@ class Gate:
 
 def _trial(effort: Effort) -> Effort:
     """A trial's effort: no open loop, whose rate it finds."""
-    load = http_arms.Effort(min(_TRIAL_LOAD_S, 2 * effort.http.closed_s), 0, effort.http.warm_up_s)
+    load = replace(effort.http, open=0)
     return replace(effort, micro_s=min(_TRIAL_MICRO_S, effort.micro_s), http=load)

@@ -1,44 +1,46 @@
-"""One round of all paths: each path in turn, and for each path the arms in the round's order."""
+"""One round of all paths: one after the other, and for each the arms in turns, slice by slice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 import numpy as np
 
-from benchmarks.peers.generator import Load
+from benchmarks.http.slices import Slices, levels
 from benchmarks.peers.session import UnmeasuredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from benchmarks.http.paths import Asked
     from benchmarks.http.sender import Sender
+    from benchmarks.http.slices import Slice
     from benchmarks.http.stack import Stack
-    from benchmarks.peers.generator import Outcome
-    from benchmarks.peers.session import Cpus
 
 CONTROL = "control"
 _LOAD_SHARE = 0.4
 """Rate of the open loop, as a share of what the base could do in the trial."""
 _CONNECTIONS = 16
-_LONGER = 5
+_FEWEST = 10
+"""Requests of a slice of an open loop."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long each load lasts.
+    """How much is sent to each arm.
 
     Attributes:
-        closed_s: of the closed loop.
-        open_s: of the open loop; 0 for none.
-        warm_up_s: before each, not counted in throughput and latency.
+        slice_s: seconds of a slice.
+        closed: slices of the closed loop.
+        open: slices of the open loop; 0 for none.
     """
 
-    closed_s: float
-    open_s: float
-    warm_up_s: float
+    slice_s: float
+    closed: int
+    open: int
 
 
 @dataclass(slots=True)
@@ -57,6 +59,19 @@ class Outcomes:
         """Keep one figure."""
         self.figures.setdefault(metric, {})[arm] = figure
 
+    def put_all(self, metric: str, figures: Mapping[str, float]) -> None:
+        """Keep the figures of all arms."""
+        for arm, figure in figures.items():
+            self.put(metric, arm, figure)
+
+
+class _FailedError(Exception):
+    """Arms that cannot be measured: a sentence for each."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reasons.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -64,11 +79,10 @@ class Bench:
 
     Attributes:
         rates_hz: of the open loops, by benchmark; filled by the trial.
-        step: called after each load.
+        step: called after each path.
     """
 
     sender: Sender
-    cpus: Cpus
     effort: Effort
     rates_hz: dict[str, float]
     step: Callable[[], None]
@@ -85,43 +99,111 @@ class Bench:
         """
         found = Outcomes()
         for name in names:
-            for arm in turns:
-                try:
-                    self._load(name, stacks[arm], found)
-                except UnmeasuredError as error:
-                    found.failures[f"http/{name}", arm] = str(error)
-                self.step()
+            try:
+                self._load(name, {arm: stacks[arm] for arm in turns}, found)
+            except _FailedError as error:
+                for arm, reason in error.reasons.items():
+                    found.failures[f"http/{name}", arm] = reason
+            self.step()
         return found
 
-    def _load(self, name: str, stack: Stack, found: Outcomes) -> None:
-        request = stack.check(name)
-        before = stack.cpu_s(request.served)
-        closed = self._send(stack, request.content, self.effort.closed_s, None)
-        spent = stack.cpu_s(request.served) - before
-        if spent <= 0:
-            raise UnmeasuredError(f"{stack.arm}: a process that had used CPU time left under load")
-        found.put(f"http/{name} cpu", stack.arm, spent / closed.total)
+    def _load(self, name: str, stacks: Mapping[str, Stack], found: Outcomes) -> None:
+        asked = _of_each(stacks, lambda stack: stack.check(name))
+        before = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
+        closed = self._send(stacks, asked, self.effort.closed, None)
+        after = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
+        shares = _of_each(
+            stacks, lambda stack: closed[stack.arm].share(after[stack.arm] - before[stack.arm])
+        )
+        cpu_s = _levels(closed, lambda turn: turn.cpu_s / turn.answered)
+        found.put_all(f"http/{name} cpu", {arm: cpu_s[arm] * shares[arm] for arm in cpu_s})
         if name == CONTROL:
             return
-        found.put(f"http/{name} throughput", stack.arm, closed.per_second)
-        rate_hz = self.rates_hz.setdefault(name, max(1.0, closed.per_second * _LOAD_SHARE))
-        if self.effort.open_s:
-            latencies = self._send(stack, request.content, self.effort.open_s, rate_hz).latencies_s
-            for metric, percentile in (("p50", 50), ("p99", 99)):
-                figure = float(np.percentile(latencies, percentile))
-                found.put(f"http/{name} {metric}", stack.arm, figure)
+        per_second = _levels(closed, lambda turn: turn.answered / turn.seconds)
+        found.put_all(f"http/{name} throughput", per_second)
+        rate_hz = self.rates_hz.setdefault(name, max(1.0, min(per_second.values()) * _LOAD_SHARE))
+        if self.effort.open:
+            opened = self._send(stacks, asked, self.effort.open, rate_hz)
+            found.put_all(
+                f"http/{name} p50", _levels(opened, lambda turn: median(turn.latencies_s))
+            )
+            found.put_all(f"http/{name} p99", {arm: of.p99_s() for arm, of in opened.items()})
 
-    def _send(self, stack: Stack, request: bytes, seconds: float, rate_hz: float | None) -> Outcome:
-        load = Load(
-            addresses=[stack.address], request=request, connections=_CONNECTIONS,
-            seconds=seconds, warm_up_s=self.effort.warm_up_s, rate_hz=rate_hz, cpu=self.cpus.load,
-        )  # fmt: skip
-        outcome = self.sender.send(load)
-        if not outcome.answered and not outcome.errors:
-            # On a starved machine nothing may happen for as long as a load lasts.
-            longer = msgspec.structs.replace(load, seconds=_LONGER * seconds)
-            outcome = self.sender.send(longer)
-        if outcome.errors or not outcome.answered:
-            kinds = ", ".join(f"{n:,} times {kind}" for kind, n in outcome.errors.items())
-            raise UnmeasuredError(f"{stack.arm} failed under load: {kinds or 'no answer at all'}")
-        return outcome
+    def _send(
+        self,
+        stacks: Mapping[str, Stack],
+        asked: Mapping[str, Asked],
+        sweeps: int,
+        rate_hz: float | None,
+    ) -> dict[str, _Loaded]:
+        seconds = max(self.effort.slice_s, _FEWEST / rate_hz) if rate_hz else self.effort.slice_s
+        sent = self.sender.send(
+            Slices(
+                servers=[
+                    stack.server(asked[arm].content, asked[arm].served)
+                    for arm, stack in stacks.items()
+                ],
+                connections=_CONNECTIONS,
+                seconds=seconds,
+                sweeps=sweeps,
+                rate_hz=rate_hz,
+            )
+        )
+        failed = {
+            arm: f"{arm} failed under load: {kinds}"
+            for arm, errors in zip(stacks, sent.errors, strict=True)
+            if (kinds := ", ".join(f"{n:,} times {kind}" for kind, n in errors.items()))
+        }
+        if failed:
+            raise _FailedError(failed)
+        of = zip(stacks, sent.slices, sent.spent_s, strict=True)
+        return {arm: _Loaded(arm, turns, spent_s) for arm, turns, spent_s in of}
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one arm did under a load."""
+
+    arm: str
+    turns: list[Slice]
+    spent_s: float
+
+    def share(self, whole_s: float) -> float:
+        """What was spent with all that came and went below what serves, of what that spent itself.
+
+        Args:
+            whole_s: the former.
+
+        Raises:
+            UnmeasuredError: nothing was spent, or less than nothing.
+        """
+        if whole_s <= 0 or any(turn.cpu_s <= 0 for turn in self.turns):
+            raise UnmeasuredError(
+                f"{self.arm}: a process that had used CPU time left under load, or used none"
+            )
+        return whole_s / self.spent_s
+
+    def p99_s(self) -> float:
+        """The 99th percentile of all latencies."""
+        return float(np.percentile(np.concatenate([turn.latencies_s for turn in self.turns]), 99))
+
+
+def _levels(loaded: Mapping[str, _Loaded], figure: Callable[[Slice], float]) -> dict[str, float]:
+    return levels({arm: [figure(turn) for turn in of.turns] for arm, of in loaded.items()})
+
+
+def _of_each(stacks: Mapping[str, Stack], ask: Callable[[Stack], T]) -> dict[str, T]:
+    """Ask all arms.
+
+    Raises:
+        _FailedError: some cannot tell.
+    """
+    told, failed = {}, {}
+    for arm, stack in stacks.items():
+        try:
+            told[arm] = ask(stack)
+        except UnmeasuredError as error:
+            failed[arm] = str(error)
+    if failed:
+        raise _FailedError(failed)
+    return told

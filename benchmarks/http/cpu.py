@@ -35,14 +35,22 @@ def spent_s(processes: Iterable[psutil.Process]) -> float:
     return spent
 
 
+def own_s(pid: int) -> float:
+    """Seconds of CPU that a process has used so far, without what is below it; takes microseconds.
+
+    Raises:
+        psutil.NoSuchProcess: it has ended.
+    """
+    try:
+        return time.clock_gettime(_clock_of(pid))
+    except OSError as error:
+        raise psutil.NoSuchProcess(pid) from error
+
+
 def _of_one(process: psutil.Process) -> float:
     """What a process, and the children that it has waited for, have used."""
     gone = process.cpu_times()
-    try:
-        own_s = time.clock_gettime(_clock_of(process.pid))
-    except OSError as error:
-        raise psutil.NoSuchProcess(process.pid) from error
-    return float(own_s + gone.children_user + gone.children_system)
+    return float(own_s(process.pid) + gone.children_user + gone.children_system)
 
 
 def _clock_of(pid: int) -> int:

@@ -1,7 +1,8 @@
 """One process that sends every load of a round, each when it is asked to.
 
-It is `benchmarks.peers.generator` that sends; here it is only kept from starting anew for each
-load, which would take as long as the load. A message is four bytes of length and msgpack.
+It is `benchmarks.peers.generator` that sends, slice by slice; here it is only kept from starting
+anew for each load, which would take as long as the load. A message is four bytes of length and
+msgpack.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 import uvloop
 
+from benchmarks.http.slices import Sliced, Slices, send
 from benchmarks.machine import ROOT
 from benchmarks.peers import launch
-from benchmarks.peers.generator import LAST_ANSWERS_S, Load, Outcome, generate
 from benchmarks.peers.session import UnmeasuredError
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ class Sender:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
-    def send(self, load: Load) -> Outcome:
+    def send(self, load: Slices) -> Sliced:
         """Send a load and wait until it is over.
 
         Raises:
             UnmeasuredError: the process fails, or takes longer than the load can take.
         """
-        wait_s = load.warm_up_s + load.seconds + 3 * LAST_ANSWERS_S + _ALLOWANCE_S
+        wait_s = load.longest_s + _ALLOWANCE_S
         watchdog = threading.Timer(wait_s, self._process.kill)
         watchdog.start()
         try:
@@ -55,7 +56,7 @@ class Sender:
             watchdog.cancel()
         if not answer:
             raise UnmeasuredError(f"the load generator ended within {wait_s:.0f} s of a load")
-        return msgspec.msgpack.decode(answer, type=Outcome)
+        return msgspec.msgpack.decode(answer, type=Sliced)
 
 
 @contextmanager
@@ -83,7 +84,7 @@ def main() -> None:
     gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         while message := _read(sys.stdin.buffer):
-            outcome = runner.run(generate(msgspec.msgpack.decode(message, type=Load)))
+            outcome = runner.run(send(msgspec.msgpack.decode(message, type=Slices)))
             _write(sys.stdout.buffer, msgspec.msgpack.encode(outcome))
             gc.collect()
 

@@ -13,6 +13,7 @@ import psutil
 
 from benchmarks.http.cpu import spent_s
 from benchmarks.http.paths import asked
+from benchmarks.http.slices import Server
 from benchmarks.peers.probe import answers, ask, free_port
 from benchmarks.peers.processes import Command, running, tree, wait_until
 from benchmarks.peers.session import UnmeasuredError
@@ -78,16 +79,33 @@ class Stack:
     address: str
     serving: Mapping[Served, list[psutil.Process]]
 
+    def processes(self, served: Served) -> list[psutil.Process]:
+        """The processes that serve one kind of request.
+
+        Raises:
+            UnmeasuredError: none does.
+        """
+        if not self.serving.get(served):
+            raise UnmeasuredError(f"{self.arm} has no process of {served}")
+        return self.serving[served]
+
+    def server(self, request: bytes, served: Served) -> Server:
+        """The stack as one of several that take turns, with the bytes that it is sent.
+
+        Raises:
+            UnmeasuredError: none of its processes serves that.
+        """
+        pids = [each.pid for each in self.processes(served)]
+        return Server(address=self.address, request=request, pids=pids)
+
     def cpu_s(self, served: Served) -> float:
-        """CPU time so far of the processes that serve one kind of request.
+        """CPU time so far of the processes that serve one kind of request, and all below them.
 
         Raises:
             UnmeasuredError: one of them has ended, or none serves that.
         """
-        if served not in self.serving:
-            raise UnmeasuredError(f"{self.arm} has no process of {served}")
         try:
-            return spent_s(self.serving[served])
+            return spent_s(self.processes(served))
         except psutil.Error as error:
             raise UnmeasuredError(f"{self.arm}: a process ended under load ({error})") from error
 

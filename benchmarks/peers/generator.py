@@ -79,7 +79,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 async def generate(load: Load) -> Outcome:
     """Send a load from this process's event loop."""
-    driver = _Closed(load) if load.rate_hz is None else _Open(load, load.rate_hz)
+    driver = driver_of(load)
     await driver.open()
     try:
         return await driver.run()
@@ -87,14 +87,23 @@ async def generate(load: Load) -> Outcome:
         driver.close()
 
 
-class _Driver:
-    """What both forms share: the connections, and the account of good and bad answers."""
+def driver_of(load: Load) -> Driver:
+    """What sends a load; it has no connections yet."""
+    return _Closed(load) if load.rate_hz is None else _Open(load, load.rate_hz)
+
+
+class Driver:
+    """What both forms share: the connections, and the account of good and bad answers.
+
+    A load may be sent again over the same connections, which are idle between two runs.
+    """
 
     def __init__(self, load: Load) -> None:
         self.load = load
         self.total = 0
         self.under_way = 0
         self.errors: Counter[str] = Counter()
+        self.idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
         self._none_under_way = asyncio.Event()
         self._reopening: set[asyncio.Task[None]] = set()
@@ -106,7 +115,7 @@ class _Driver:
         await asyncio.gather(*(self._open_one(address, last_try=True) for address in addresses))
 
     async def run(self) -> Outcome:
-        """Send the load."""
+        """Send the load, and wait for its last answers."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -129,10 +138,12 @@ class _Driver:
     # ---- what a connection calls
 
     def opened(self, connection: Connection) -> None:
+        """It can be sent on."""
         self._connections.add(connection)
         self.ready(connection)
 
     def answered(self, connection: Connection, status: int) -> None:
+        """The answer to its request is there."""
         self._settled()
         if 200 <= status <= 299:
             self.total += 1
@@ -143,6 +154,7 @@ class _Driver:
             self.ready(connection)
 
     def lost(self, connection: Connection, reason: str) -> None:
+        """It is closed, and another is opened in its place."""
         self._connections.discard(connection)
         self.gone(connection)
         if connection.waiting:
@@ -165,6 +177,8 @@ class _Driver:
 
     def gone(self, connection: Connection) -> None:
         """It is closed."""
+        if connection in self.idle:
+            self.idle.remove(connection)
 
     def _settled(self) -> None:
         self.under_way -= 1
@@ -183,28 +197,34 @@ class _Driver:
         return None
 
 
-class _Closed(_Driver):
+class _Closed(Driver):
     """The next request when the last one is answered."""
 
-    _enough = False
+    _running = False
 
     async def run(self) -> Outcome:
+        at_first = self.total
+        self._running = True
+        for _ in range(len(self.idle)):
+            self.ready(self.idle.popleft())
         await asyncio.sleep(self.load.warm_up_s)
         before, begun = self.total, time.monotonic()
         await asyncio.sleep(self.load.seconds)
         answered, seconds = self.total - before, time.monotonic() - begun
-        self._enough = True
+        self._running = False
         await self.last_answers()
-        return Outcome(answered=answered, seconds=seconds, total=self.total,
+        return Outcome(answered=answered, seconds=seconds, total=self.total - at_first,
                        errors=dict(self.errors), latencies_s=[], lateness_s=[])  # fmt: skip
 
     def ready(self, connection: Connection) -> None:
-        if not self._enough:
+        if self._running:
             self.under_way += 1
             connection.send(self.load.request)
+        else:
+            self.idle.append(connection)
 
 
-class _Open(_Driver):
+class _Open(Driver):
     """Each request at its own time; where every connection is busy, as soon as one is not."""
 
     def __init__(self, load: Load, rate_hz: float) -> None:
@@ -214,12 +234,14 @@ class _Open(_Driver):
         self._issued = 0
         self._last = round(rate_hz * (load.warm_up_s + load.seconds))
         self._all_issued = asyncio.Event()
-        self._idle: deque[Connection] = deque()
         self._overdue: deque[float] = deque()
         self._latencies_s: list[float] = []
         self._lateness_s: list[float] = []
 
     async def run(self) -> Outcome:
+        at_first = self.total
+        self._issued, self._latencies_s, self._lateness_s = 0, [], []
+        self._all_issued.clear()
         self._begun = time.monotonic()
         end_s = self._last / self._rate_hz + LAST_ANSWERS_S
         with ticks(1 / self._rate_hz, self._tick):
@@ -231,7 +253,7 @@ class _Open(_Driver):
         return Outcome(
             answered=len(self._latencies_s),
             seconds=self.load.seconds,
-            total=self.total,
+            total=self.total - at_first,
             errors=dict(self.errors),
             latencies_s=self._latencies_s,
             lateness_s=self._lateness_s,
@@ -243,8 +265,8 @@ class _Open(_Driver):
             intended = self._begun + self._issued / self._rate_hz
             self._issued += 1
             self.under_way += 1
-            if self._idle:
-                self._send_at(self._idle.popleft(), intended)
+            if self.idle:
+                self._send_at(self.idle.popleft(), intended)
             else:
                 self._overdue.append(intended)
         if self._issued == self._last:
@@ -259,16 +281,12 @@ class _Open(_Driver):
         if self._overdue:
             self._send_at(connection, self._overdue.popleft())
         else:
-            self._idle.append(connection)
+            self.idle.append(connection)
 
     def good(self, connection: Connection) -> None:
         if connection.intended >= self._begun + self.load.warm_up_s:
             self._latencies_s.append(time.monotonic() - connection.intended)
             self._lateness_s.append(connection.sent - connection.intended)
-
-    def gone(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ _REQUESTS = 160
 @click.option("--requests", default=50, show_default=True, help="Of a turn of the part inside.")
 @click.option(
     "--sets",
-    default=3,
+    default=20,
     show_default=True,
     help="Fresh stacks of the part whole.",
 )
-@click.option("--turns", default=5, show_default=True, help="Rounds of each set, and of direct.")
-@click.option("--seconds", default=0.7, show_default=True, help="Of each load of the part whole.")
+@click.option("--turns", default=10, show_default=True, help="Rounds of direct, sweeps of a set.")
+@click.option("--seconds", default=0.03, show_default=True, help="Of a slice of the part whole.")
 @click.option("--seed", default=1, show_default=True, help="Of the order of turns.")
 def command(  # noqa: PLR0913 - one for each option
     parts: tuple[str, ...],
@@ -95,5 +95,5 @@ def _whole(sets: int, turns: int, seconds: float, seed: int) -> Iterator[str]:
     for path, figures in found.items():
         for arm in ARMS:
             per_second, cpu_us = figures.middle(arm)
-            slower, cost = str(figures.slowdown(arm, seed)), figures.cost(arm, seed)
+            slower, cost = str(figures.slowdown(arm)), figures.cost(arm)
             yield f"{path:18}{arm:22}{per_second:8.0f}   {slower:26}{cpu_us:9.1f}   {cost}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sys
@@ -11,27 +12,30 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.http.paths import asked
+import numpy as np
+
+from benchmarks.gate import signed_rank
 from benchmarks.http.sender import Sender, sender
+from benchmarks.http.slices import Slices, levels
 from benchmarks.http.stack import Place, Stack, standing
 from benchmarks.machine import ROOT
-from benchmarks.pairs import Ratio, ratio
-from benchmarks.peers.generator import Load
+from benchmarks.pairs import Ratio
 from benchmarks.peers.redis_server import redis
 from benchmarks.peers.session import Cpus, UnmeasuredError
 from benchmarks.telemetry.arms import ARMS, BARE, server_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 NAMES = ("health", "home", "productionplan")
 _CONNECTIONS = 16
-_WARM_UP_S = 0.2
+_LEVEL = 0.025
+"""Of each of the two limits of an interval."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What was measured of all arms at one path, by arm, in the order of the rounds.
+    """What was measured of all arms at one path, by arm, in the order of the sets.
 
     Attributes:
         per_second: requests answered.
@@ -41,13 +45,13 @@ class Figures:
     per_second: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ARMS})
     cpu_us: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in ARMS})
 
-    def slowdown(self, arm: str, seed: int) -> Ratio:
+    def slowdown(self, arm: str) -> Ratio:
         """How many times the throughput of the bare arm is that of an arm."""
-        return ratio(self.per_second[BARE], self.per_second[arm], seed)
+        return _paired(self.per_second[BARE], self.per_second[arm])
 
-    def cost(self, arm: str, seed: int) -> Ratio:
+    def cost(self, arm: str) -> Ratio:
         """How many times the worker's CPU of the bare arm an arm takes."""
-        return ratio(self.cpu_us[arm], self.cpu_us[BARE], seed)
+        return _paired(self.cpu_us[arm], self.cpu_us[BARE])
 
     def middle(self, arm: str) -> tuple[float, float]:
         """Medians of an arm: requests a second, and microseconds of CPU."""
@@ -59,13 +63,13 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        sets: of stacks, each with fresh processes.
-        rounds: of each set.
-        seconds: of each load.
+        sets: of stacks, each with fresh processes: what an interval counts.
+        sweeps: of each set at each path, in which each arm has a slice.
+        seconds: of a slice.
     """
 
     sets: int
-    rounds: int
+    sweeps: int
     seconds: float
 
 
@@ -86,13 +90,49 @@ def measure(effort: Effort, seed: int, say: Callable[[str], None]) -> dict[str, 
             standing(_places(Path(folder), address), cpus) as stacks,
             sender(cpus.load) as sends,
         ):
-            for _ in range(effort.rounds):
-                for name in NAMES:
-                    order = list(ARMS)
-                    rng.shuffle(order)
-                    for arm in order:
-                        _load(name, arm, stacks, sends, effort.seconds, found[name])
+            for name, figures in found.items():
+                order = list(ARMS)
+                rng.shuffle(order)
+                _load(name, {arm: stacks[server_of(arm)] for arm in order}, sends, effort, figures)
     return found
+
+
+def _load(
+    name: str, stacks: Mapping[str, Stack], sends: Sender, effort: Effort, found: Figures
+) -> None:
+    """Send one kind of request to all arms, and keep a figure of each."""
+    wanted = {arm: stack.check(name) for arm, stack in stacks.items()}
+    sent = sends.send(
+        Slices(
+            servers=[
+                stack.server(ARMS[arm].request(wanted[arm].content), wanted[arm].served)
+                for arm, stack in stacks.items()
+            ],
+            connections=_CONNECTIONS,
+            seconds=effort.seconds,
+            sweeps=effort.sweeps,
+        )
+    )
+    if any(sent.errors):
+        raise UnmeasuredError(
+            f"{name} failed under load: {dict(zip(stacks, sent.errors, strict=True))}"
+        )
+    turns = dict(zip(stacks, sent.slices, strict=True))
+    per_second = levels({arm: [t.answered / t.seconds for t in of] for arm, of in turns.items()})
+    cpu_s = levels({arm: [t.cpu_s / t.answered for t in of] for arm, of in turns.items()})
+    for arm in stacks:
+        found.per_second[arm].append(per_second[arm])
+        found.cpu_us[arm].append(cpu_s[arm] * 1e6)
+
+
+def _paired(these: Sequence[float], those: Sequence[float]) -> Ratio:
+    """How many times those are these, of pairs of one set each; the interval is exact."""
+    differences = np.log(these) - np.log(those)
+    return Ratio(
+        math.exp(signed_rank.estimate(differences)),
+        math.exp(signed_rank.lower_limit(differences, _LEVEL)),
+        math.exp(signed_rank.upper_limit(differences, _LEVEL)),
+    )
 
 
 def _places(folder: Path, address: str) -> list[Place]:
@@ -108,24 +148,3 @@ def _places(folder: Path, address: str) -> list[Place]:
         for name, arm in ARMS.items()
         if name == server_of(name)
     ]
-
-
-def _load(
-    name: str, arm: str, stacks: dict[str, Stack], sends: Sender, seconds: float, found: Figures
-) -> None:
-    stack = stacks[server_of(arm)]
-    wanted = asked(name, stack.address)
-    load = Load(
-        addresses=[stack.address],
-        request=ARMS[arm].request(wanted.content),
-        connections=_CONNECTIONS,
-        seconds=seconds,
-        warm_up_s=_WARM_UP_S,
-    )
-    before = stack.cpu_s(wanted.served)
-    outcome = sends.send(load)
-    spent = stack.cpu_s(wanted.served) - before
-    if outcome.errors or not outcome.answered:
-        raise UnmeasuredError(f"{arm} failed at {name}: {outcome.errors}")
-    found.per_second[arm].append(outcome.per_second)
-    found.cpu_us[arm].append(spent / outcome.total * 1e6)

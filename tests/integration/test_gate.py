@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600)
 ROUNDS = 1
 WHOLE = Plan(
-    (Look(ROUNDS, 1.0),), measuring.Effort(0.01, http_arms.Effort(0.1, 0.1, 0.05)), 500.0
+    (Look(ROUNDS, 1.0),), measuring.Effort(0.01, http_arms.Effort(0.02, 5, 5)), 500.0
 )  # fmt: skip
 """Arms as in a gate, which take long to start."""
 PLAN = replace(WHOLE, effort=replace(WHOLE.effort, bare=True, alone=True))

@@ -21,12 +21,10 @@ from app.server.reading import Reader
 from benchmarks.gate import accepted, arms, closures, declaration, instructions, suspects
 from benchmarks.gate.arms import GateError, prepared
 from benchmarks.http import cpu
-from benchmarks.http.sender import sender
 from benchmarks.http.stack import Stack
 from benchmarks.micro import arms as micro_arms
 from benchmarks.micro.turns import Turns
 from benchmarks.micro.work import PIECES, SWEEPS, make
-from benchmarks.peers.generator import Load
 from benchmarks.peers.probe import answers
 from benchmarks.peers.processes import Command, running, wait_until
 from benchmarks.peers.session import UnmeasuredError
@@ -475,36 +473,6 @@ def test_control_of_http_runs_nothing_of_the_product(
     log = tmp_path / "log"
     with running(Command(argv, root=without_product), log) as process:
         wait_until(lambda: answers(address), process, log, "the control")
-
-
-def test_sender_sends_one_load_after_the_other_and_ends() -> None:
-    port = free_port()
-    command = (sys.executable, "-m", "benchmarks.peers.apps.bare", "1", f"127.0.0.1:{port}")
-    with subprocess.Popen(command, cwd=ROOT) as server:
-        try:
-            load = Load(
-                addresses=[f"127.0.0.1:{port}"], connections=2, seconds=0.2,
-                request=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-            )  # fmt: skip
-            with sender(None) as sent:
-                for _ in range(100):
-                    found = sent.send(load)
-                    if found.answered:
-                        break
-                again = sent.send(msgspec.structs.replace(load, rate_hz=200.0))
-        finally:
-            server.terminate()
-    assert found.answered > 0
-    assert found.errors == {}
-    assert 30 <= len(again.latencies_s) <= 40
-
-
-def test_sender_that_dies_is_told() -> None:
-    load = Load(addresses=["127.0.0.1:1"], request=b"", connections=1, seconds=0.1)
-    with sender(None) as sent:
-        sent._process.kill()
-        with pytest.raises(UnmeasuredError, match="load generator"):
-            sent.send(load)
 
 
 # ---- the second witness
