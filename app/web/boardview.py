@@ -71,6 +71,7 @@ def plots_of(board: Board) -> dict[str, Plot | None]:
         Mark(event.at, _EVENTS.get(event.kind, ""), f"{clock(event.at)} {event.kind}")
         for event in board.events
     ]
+    marks.sort(key=lambda mark: mark.tone == "bad")  # nothing of the same moment covers a failure
     return {
         "requests": plot(series.time, [series.requests_per_s, series.errors_per_s], marks),
         "durations": plot(series.time, [series.p50_ms, series.p99_ms], marks),

@@ -100,6 +100,14 @@ def test_what_changed_is_marked_in_every_plot(board: Board) -> None:
         assert drawn.left < mark.at < drawn.right
 
 
+def test_failure_is_drawn_over_what_happened_in_the_same_moment(board: Board) -> None:
+    died = Event(board.series.time[3], "worker died", "", "1.2.0")
+    board.events = [died, msgspec.structs.replace(died, kind="reloaded")]
+    for drawn in plots_of(board).values():
+        assert drawn is not None
+        assert [mark.tone for mark in drawn.marks] == ["ok", "bad"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

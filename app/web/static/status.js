@@ -52,7 +52,9 @@ function markChanges(plot) {
   plot.ctx.save();
   plot.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
   plot.ctx.lineWidth = devicePixelRatio;
-  for (const { at, kind } of changes.filter((change) => change.at >= first && change.at <= last)) {
+  const seen = changes.filter(({ at }) => at >= first && at <= last);
+  // Failures last, so that nothing of the same moment covers them.
+  for (const { at, kind } of seen.sort((one, other) => FAILURES.has(one.kind) - FAILURES.has(other.kind))) {
     const across = plot.valToPos(at, "x", true);
     plot.ctx.strokeStyle = colour(FAILURES.has(kind) ? "--bad" : "--edge");
     plot.ctx.beginPath();
