@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import msgspec
 
 from app.errors import StackError
 from app.stack import watching
+from app.telemetry.verdict import has_failed, verdict_of
 from app.terminal import duration
 
 if TYPE_CHECKING:
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = " "
 _SPARK_WIDTH = 60
+_BEFORE_THE_BARS = 33
+"""Columns of the names and figures before the bars, gaps included."""
 _MOST_ROUTES = 10
 _MOST_CHANGES = 8
 _FEWEST = 2
-_LINES_OF_THE_REST = 12
-"""The head, the traffic (4), Redis, and before each of three tables a gap and its titles."""
+_LINES_OF_THE_REST = 14
+"""Head, verdict, traffic (5), Redis, and of three tables the gap before each and the titles."""
+_MOST_REASONS = 3
+_TONES = {"ok": "green", "warn": "yellow", "bad": "red"}
 _COMMIT_DIGITS = 7
 _GIVE_WAY = ("last exit", "what", "details", "route")
 
@@ -65,7 +71,7 @@ def command(context: Any, *, once: bool, as_json: bool, every_s: float) -> None:
     with (
         contextlib.suppress(KeyboardInterrupt),
         Live(
-            render(board, _height(console)),
+            render(board, _size(console)),
             console=console,
             screen=console.is_terminal,
             auto_refresh=False,
@@ -73,66 +79,81 @@ def command(context: Any, *, once: bool, as_json: bool, every_s: float) -> None:
     ):
         while True:
             time.sleep(every_s)
-            live.update(_now(layout, _height(console)), refresh=True)
+            live.update(_now(layout, _size(console)), refresh=True)
 
 
-def _height(console: Console) -> int | None:
-    return console.height if console.is_terminal else None
+def _size(console: Console) -> tuple[int, int | None]:
+    return console.width, console.height if console.is_terminal else None
 
 
-def _now(layout: Layout, height: int | None) -> Group | str:
+def _now(layout: Layout, size: tuple[int, int | None]) -> Group | str:
     """The board of this moment; where there is none, why."""
     try:
-        return render(watching.read_board(layout), height)
+        return render(watching.read_board(layout), size)
     except StackError as error:
         return str(error)
 
 
-def render(board: Board, height: int | None = None) -> Group:
-    """The board as text for a terminal of so many lines; by default as many as it takes.
+def render(board: Board, size: tuple[int, int | None] = (80, None)) -> Group:
+    """The board as text for a terminal of so many columns and lines; None: as many as it takes.
 
-    What runs and what changed comes first; the routes have the lines that are left.
+    Whether it is well, what runs and what changed comes first; the routes have the lines that are
+    left.
     """
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    width, height = size
     release = board.release
     head = Text.assemble(
         (f"{board.environment} ", "bold"),
         f"release {release.name}, up {duration(board.uptime_s)}, {clock(board.at)}",
     )
-    parts: list[Any] = [head]
-    if release.reload:
-        bad = release.reload.startswith(("failed", "went back"))
-        parts.append(Text(f"last reload: {release.reload}", style="red" if bad else ""))
-    parts += [_traffic(board), _redis(board), Text(), _workers(board)]
+    top: list[Any] = [head, *_verdict(board)]
+    if release.reload and not has_failed(release.reload):
+        top.append(_shortened(f"last reload: {release.reload}"))
     left = _MOST_CHANGES + _MOST_ROUTES
     if height is not None:
-        left = height - _LINES_OF_THE_REST - bool(release.reload) - len(board.workers)
-    routes = _routes(board, min(_MOST_ROUTES, max(_FEWEST, left - _MOST_CHANGES)))
-    changes = _changes(board, min(_MOST_CHANGES, max(_FEWEST, left - routes.row_count)))
-    if changes.row_count:
-        parts += [Text(), changes]
-    return Group(*parts, Text(), routes)
+        # Of what `top` has, head and verdict are counted already.
+        left = height - _LINES_OF_THE_REST - (len(top) - 2) - len(board.workers)
+    happened = len(board.events) + len(board.deployments)
+    changes = min(_MOST_CHANGES, happened, max(_FEWEST, left - _FEWEST))
+    routes = min(_MOST_ROUTES, max(_FEWEST, left - changes))
+    parts = [*top, _traffic(board, width), _redis(board), Text(), _workers(board)]
+    if changes:
+        parts += [Text(), _changes(board, changes)]
+    return Group(*parts, Text(), _routes(board, routes))
 
 
-def _traffic(board: Board) -> Table:
+def _verdict(board: Board) -> list[Text]:
+    """Is it well; where it is not, why not, a line for each reason."""
+    found = verdict_of(board)
+    lines = [found.text, *(f"  {reason}" for reason in found.reasons[:_MOST_REASONS])]
+    if len(found.reasons) > _MOST_REASONS:
+        lines[-1] += f" (and {len(found.reasons) - _MOST_REASONS} more)"
+    return [_shortened(line, _TONES[found.tone]) for line in lines]
+
+
+def _traffic(board: Board, width: int) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
     now, series = board.traffic, board.series
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(min_width=8)
-    table.add_column(justify="right", min_width=12)
-    table.add_column(overflow="crop", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", min_width=8)
+    table.add_column("now", justify="right", min_width=11)
+    table.add_column("most", justify="right", min_width=11)
+    table.add_column("the last hour", no_wrap=True)
     rows = (
-        ("requests", f"{now.requests_per_s:,.1f}/s", series.requests_per_s),
-        ("errors", f"{now.errors_per_s:,.2f}/s", series.errors_per_s),
-        ("p50", milliseconds(now.p50_ms), series.p50_ms),
-        ("p99", milliseconds(now.p99_ms), series.p99_ms),
+        ("requests", _a_second, now.requests_per_s, series.requests_per_s),
+        ("errors", _a_second, now.errors_per_s, series.errors_per_s),
+        ("p50", milliseconds, now.p50_ms, series.p50_ms),
+        ("p99", milliseconds, now.p99_ms, series.p99_ms),
     )
-    for name, value, column in rows:
+    for name, words, value, column in rows:
         style = "red" if name == "errors" and now.errors_per_s else ""
-        table.add_row(name, value, spark(column), style=style)
+        most = max((v for v in column if v is not None), default=None)
+        bars = spark(column, width - _BEFORE_THE_BARS)
+        table.add_row(name, words(value), words(most), bars, style=style)
     return table
 
 
@@ -224,24 +245,31 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _shortened(text: str) -> Text:
+def _shortened(text: str, style: str = "") -> Text:
     """What gives way where the terminal is narrow, and stays one line."""
     from rich.text import Text  # noqa: PLC0415
 
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
-def spark(values: Sequence[float | None]) -> str:
-    """A line of bars, the last at its end; what is not known is left blank."""
-    pairs = [values[at : at + 2] for at in range(len(values) % 2, len(values), 2)]
-    shown = [max((v for v in pair if v is not None), default=None) for pair in pairs]
-    shown = shown[-_SPARK_WIDTH:]
+def spark(values: Sequence[float | None], width: int = _SPARK_WIDTH) -> str:
+    """All values as a line of at most so many bars, the last at its end.
+
+    Each bar is the greatest of as many values; what is not known is left blank.
+    """
+    each = math.ceil(len(values) / max(1, min(width, _SPARK_WIDTH))) or 1
+    groups = [values[max(0, end - each) : end] for end in range(len(values), 0, -each)]
+    shown = [max((v for v in of if v is not None), default=None) for of in reversed(groups)]
     top = max((value for value in shown if value is not None), default=0.0)
     last = len(_BARS) - 1
     return "".join(
         _GAP if value is None else _BARS[round(value / top * last) if top else 0]
         for value in shown
     )  # fmt: skip
+
+
+def _a_second(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}/s" if value >= 1 else f"{value:,.2f}/s"
 
 
 def milliseconds(value: float | None) -> str:

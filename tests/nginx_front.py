@@ -236,13 +236,15 @@ class Front:
         self.workers.stop()
 
 
-def make_certificate(folder: Path, name: str = "localhost", days: int = 1) -> tuple[Path, Path]:
+def make_certificate(
+    folder: Path, name: str = "localhost", days: int = 1, address: str = "127.0.0.1"
+) -> tuple[Path, Path]:
     """A certificate that signs itself, and its key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
     command = (
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
         "-noenc", "-days", str(days), "-subj", f"/CN={name}",
-        "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1",
+        "-addext", f"subjectAltName=DNS:{name},IP:{address}",
         "-keyout", str(key), "-out", str(certificate),
     )  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 GIT = shutil.which("git") or ""
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-COMMAND_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 120
 
 
 def free_port() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MONEY_DECIMALS = 6
 _LONGEST_EXACT = 200
+_KINDS = msgspec.Meta(extra_json_schema={"enum": [kind.value for kind in dispatch.Kind]})
+_REASONS = msgspec.Meta(extra_json_schema={"enum": [reason.value for reason in dispatch.Reason]})
 
 
 class PlantOutput(msgspec.Struct):
@@ -40,19 +42,19 @@ class PlantDetails(msgspec.Struct):
         on: whether it runs.
         pmin: least output when on, in the present wind, in MW.
         pmax: greatest output, likewise.
-        reason: why it delivers `p`: a word of `app.dispatch.Reason`.
+        reason: why it delivers `p`, in a word.
         explanation: the same as a sentence.
     """
 
     name: str
-    type: str
+    type: Annotated[str, _KINDS]
     rank: int
     marginal_cost: float
     pmin: float
     pmax: float
     p: float
     on: bool
-    reason: str
+    reason: Annotated[str, _REASONS]
     explanation: str
 
 
@@ -62,8 +64,8 @@ class DetailedAnswer(msgspec.Struct):
     Attributes:
         load: MW.
         cost: euro per hour, rounded to six decimals.
-        cost_exact: the same as a fraction; None where it would take more than 200 digits.
-        marginal_price: euro per MWh of the marginal plant; None where nothing runs.
+        cost_exact: the same as a fraction; null where it would take more than 200 digits.
+        marginal_price: euro per MWh of the marginal plant; null where nothing runs.
         co2: tons per hour.
         plants: in merit order.
     """

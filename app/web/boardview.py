@@ -1,6 +1,7 @@
 """The status board in words: what runs, is it well, what changed.
 
-Owns every word and figure that the page /status shows of a board, and the verdict above them. Pure.
+Owns every word and figure that the page /status shows of a board; the verdict above them is that of
+`app.telemetry.verdict`. Pure.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from app.web.charts import plot
+from app.telemetry.verdict import verdict_of
+from app.web.charts import Mark, plot
 
 if TYPE_CHECKING:
     from app.telemetry.board import Board, Worker
     from app.web.charts import Plot
 
-_SLOW_LAG_MS = 100.0
 _UNKNOWN = "\N{EN DASH}"
-_VERDICTS = {"ok": "All is well", "warn": "It serves, with a fault", "bad": "Something is wrong"}
 _STATES = {
     "ready": "ok", "starting": "warn", "stopping": "", "standby": "", "blocked": "bad",
     "waiting": "bad",
@@ -60,40 +60,22 @@ class View:
 
 def view_of(board: Board) -> View:
     """Put a board into words."""
-    reasons, tone = _reasons(board)
-    return View(Cell(_VERDICTS[tone], tone), reasons, _cells(board), _rows(board))
+    found = verdict_of(board)
+    return View(Cell(found.text, found.tone), found.reasons, _cells(board), _rows(board))
 
 
 def plots_of(board: Board) -> dict[str, Plot | None]:
     """The plots of the last hour."""
     series = board.series
+    marks = [
+        Mark(event.at, _EVENTS.get(event.kind, ""), f"{clock(event.at)} {event.kind}")
+        for event in board.events
+    ]
+    marks.sort(key=lambda mark: mark.tone == "bad")  # nothing of the same moment covers a failure
     return {
-        "requests": plot(series.time, [series.requests_per_s, series.errors_per_s]),
-        "durations": plot(series.time, [series.p50_ms, series.p99_ms]),
+        "requests": plot(series.time, [series.requests_per_s, series.errors_per_s], marks),
+        "durations": plot(series.time, [series.p50_ms, series.p99_ms], marks),
     }
-
-
-def _reasons(board: Board) -> tuple[list[str], str]:
-    """What is not well, and how bad it is."""
-    bad, warn = [], []
-    if board.redis.state != "up":
-        bad.append(f"Redis is away: {board.redis.reason or 'no answer'}")
-    ready = [worker for worker in board.workers if worker.state == "ready"]
-    if not ready:
-        bad.append("No worker is ready")
-    for worker in board.workers:
-        if worker.state in {"blocked", "waiting"}:
-            why = f", {worker.last_exit}" if worker.last_exit else ""
-            warn.append(f"Worker {worker.slot} is {worker.state}{why}")
-    if board.traffic.errors_per_s > 0:
-        warn.append(f"{_number(board.traffic.errors_per_s)} requests a second fail")
-    if board.release.reload.startswith(("failed", "went back")):
-        warn.append(f"The last reload {board.release.reload}")
-    late = [worker.slot for worker in ready if (worker.lag_ms or 0) > _SLOW_LAG_MS]
-    warn += [f"The event loop of worker {slot} is late" for slot in late]
-    if not board.metrics:
-        warn.append("Requests are not counted (METRICS=no)")
-    return bad + warn, "bad" if bad else "warn" if warn else "ok"
 
 
 def _cells(board: Board) -> dict[str, Cell]:

@@ -7,7 +7,7 @@ never says what the table beside it does not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -149,20 +149,42 @@ _LONE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened.
+
+    Attributes:
+        at: when, in a plot; where, in its drawing.
+        tone: ok, warn, bad or empty.
+        text: what, for people.
+    """
+
+    at: float
+    tone: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plot:
     """Lines over time as a drawing of `PLOT_WIDTH` by `PLOT_HEIGHT`."""
 
     paths: list[str]
     across: list[Tick]
     up: list[Tick]
+    marks: list[Mark]
     left: float = _PLOT_LEFT
     right: float = PLOT_WIDTH - 8
     top: float = 8
     bottom: float = PLOT_HEIGHT - _PLOT_BOTTOM
 
 
-def plot(time: Sequence[float], columns: Sequence[Sequence[float | None]]) -> Plot | None:
+def plot(
+    time: Sequence[float],
+    columns: Sequence[Sequence[float | None]],
+    marks: Sequence[Mark] = (),
+) -> Plot | None:
     """Draw columns of figures over time (seconds since the epoch, ascending; UTC on the axis).
+
+    What happened before or after is left out.
 
     Returns:
         The drawing, with a gap wherever a figure is None; None where there is nothing to draw.
@@ -180,6 +202,7 @@ def plot(time: Sequence[float], columns: Sequence[Sequence[float | None]]) -> Pl
             for at in range(quarter, int(time[-1]) + 1, _QUARTER_S)
         ],
         list(up.ticks(4)),
+        [replace(mark, at=across.at(mark.at)) for mark in marks if time[0] <= mark.at <= time[-1]],
     )
 
 

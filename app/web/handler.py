@@ -23,6 +23,7 @@ from app.web.negotiation import prefers_html
 from app.web.recording import place_in_trace
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
@@ -105,6 +106,7 @@ class AppHandler(RequestHandler):
     request_id: str
     first_part_s: float | None = None
     """Of a stream: seconds from the request's head to the first part of its answer."""
+    _is_noted = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init_subclass__(**kwargs)
@@ -170,6 +172,19 @@ class AppHandler(RequestHandler):
     def finish_text(self, text: str) -> None:
         """Answer with plain text."""
         self.finish_as(PLAIN_TEXT, text.encode())
+
+    def flush(self, include_footers: bool = False) -> Future[None]:  # noqa: FBT001, FBT002 - Tornado's
+        """Send what was written; note the request before the last of its answer leaves.
+
+        So a worker that is killed has counted whatever a client has an answer to.
+        """
+        if include_footers and not self._is_noted:
+            self._is_noted = True
+            self.application.log_request(self)
+        return super().flush(include_footers)
+
+    def _log(self) -> None:
+        """Do nothing where Tornado notes a request: `flush` has."""
 
     def get_user_locale(self) -> Locale | None:
         """The only one there is; where translations were loaded, the browser chooses."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 UNMATCHED = "(unmatched)"
 _SLOW_S = 1.0
+_FAILED = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+"""As a number: to look up a member of an enumeration takes longer than the rest of a decision."""
 _TOKEN = re.compile(
     r"\\(?P<escaped>.)|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<opens>\()(?:\?P<(?P<name>\w+)>)?"
     r"|(?P<closes>\))[?*+]?|.",
@@ -60,8 +62,8 @@ class Recording:
         self._requests = meter.of_requests
         self._counts = meter.counts
         self._tracer = tracer
-        self._may_tell = write is not None or tracer.sends
-        self.is_idle = not self._may_tell and not meter.counts
+        self._tells_each = tracer.sends or (write is not None and every)
+        self.is_idle = write is None and not tracer.sends and not meter.counts
         """Whether nothing is noted at all."""
         self._routes: dict[type, list[tuple[re.Pattern[str], str]]] = {}
         for route in routes:
@@ -69,23 +71,21 @@ class Recording:
             known.append((route.regex, template_of(route.regex.pattern)))
 
     def begin(self, headers: HTTPHeaders) -> Trace | None:
-        """The place in a trace of a request with these header fields; None where nobody asks."""
-        return place_in_trace(self._tracer, headers) if self._may_tell else None
+        """The place in a trace of a request with these header fields; None where it has none."""
+        return place_in_trace(self._tracer, headers)
 
     def tells(self, status: int, duration_s: float) -> bool:
         """Whether anybody is told of such a request, or it is counted at most."""
-        if self._write is not None and self._has_line(status, duration_s):
+        if self._tells_each:
             return True
-        return self._tracer.sends
-
-    def _has_line(self, status: int, duration_s: float) -> bool:
-        failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._every or failed or duration_s >= _SLOW_S
+        return self._write is not None and (status >= _FAILED or duration_s >= _SLOW_S)
 
     def end(self, request: Answered) -> None:
-        """Note a request that was answered just now."""
-        if self._write is not None and self._has_line(request.status, request.duration_s):
-            self._write(request)
+        """Note a request that was answered just now, and of which somebody is told."""
+        write = self._write
+        unusual = request.status >= _FAILED or request.duration_s >= _SLOW_S
+        if write is not None and (self._every or unusual):
+            write(request)
         if self._counts:
             self.count(request.method, request.route, request.status, request.duration_s)
         if request.trace is not None:
@@ -100,19 +100,23 @@ class Recording:
         if self.is_idle:
             return
         request = handler.request
+        method, route, status = request.method or "", self.route_of(handler), handler.get_status()
         first_part_s: float | None = getattr(handler, "first_part_s", None)
-        trace: Trace | None = getattr(handler, "trace", None) if self._may_tell else None
+        # The clock may have been set back in between.
+        duration_s = max(0.0, request.request_time() if first_part_s is None else first_part_s)
+        if not self.tells(status, duration_s):
+            self.count(method, route, status, duration_s)
+            return
         self.end(
             Answered(
                 getattr(handler, "request_id", ""),
-                request.method or "",
+                method,
                 request.path,
-                self.route_of(handler),
-                handler.get_status(),
-                # The clock may have been set back in between.
-                max(0.0, request.request_time() if first_part_s is None else first_part_s),
+                route,
+                status,
+                duration_s,
                 request.remote_ip or "",
-                trace,
+                getattr(handler, "trace", None),
             )
         )
 

@@ -8,7 +8,7 @@ to the handlers of `app.web.health` and `app.web.productionplan`, which answer i
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.server import Prepared
 from app.telemetry.answered import Answered
@@ -120,21 +120,18 @@ class _Sender:
         started: float,
     ) -> None:
         request_id = request_id_of(headers)
-        recording = self._recording
+        recording, status = self._recording, self._prepared.status
+        if not recording.is_idle:
+            # Noted before the answer leaves, as `AppHandler.flush` does. A shortcut is found by its
+            # whole path, which is the route's template, too.
+            method, path, _ = start_line
+            duration_s = time.monotonic() - started
+            if recording.tells(status, duration_s):
+                remote = getattr(getattr(connection, "context", None), "remote_ip", "")
+                trace = recording.begin(headers)
+                recording.end(
+                    Answered(request_id, method, path, path, status, duration_s, remote, trace)
+                )
+            else:
+                recording.count(method, path, status, duration_s)
         self._prepared.send(connection, {"X-Request-ID": request_id, **own}, body)
-        if recording.is_idle:
-            return
-        # A shortcut is found by its whole path, which is the route's template, too.
-        method, path, _ = start_line
-        duration_s = time.monotonic() - started
-        if not recording.tells(self._prepared.status, duration_s):
-            recording.count(method, path, self._prepared.status, duration_s)
-            return
-        context: Any = getattr(connection, "context", None)
-        remote = getattr(context, "remote_ip", "")
-        recording.end(
-            Answered(
-                request_id, method, path, path, self._prepared.status, duration_s, remote,
-                recording.begin(headers),
-            )
-        )  # fmt: skip

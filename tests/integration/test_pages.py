@@ -12,7 +12,7 @@ import pytest
 
 from tests import browser as browsing
 from tests.browser import Visit, visit
-from tests.support import HTML, Stack
+from tests.support import HTML, Stack, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -327,6 +327,34 @@ def test_lone_value_is_seen_in_a_plot(service: Stack, new: Callable[..., Visit])
         for path in ("", "<path class=line d=M50,50L50,50 />")
     ]
     assert pictures[0] != pictures[1]
+
+
+def test_what_changed_is_marked_in_the_plots(service: Stack, new: Callable[..., Visit]) -> None:
+    page = new().page
+    page.goto(service.url + "/status")
+    page.locator(".plot canvas").first.wait_for()
+    drawn = """async (events) => {
+        const plot = plots.get("durations");
+        changes = events;
+        plot.setData([[0, 30, 60, 90], [1, 1, 1, 1], [2, 2, 2, 2]]);
+        await null;
+        return plot.ctx.canvas.toDataURL();
+    }"""
+    nothing, reloaded, died, before = (
+        page.evaluate(drawn, events)
+        for events in ([], *([{"at": at, "kind": kind}] for at, kind in (
+            (45, "reloaded"), (45, "worker died"), (-9, "worker died"))))
+    )  # fmt: skip
+    assert len({nothing, reloaded, died}) == 3, "marked, and a failure in another colour"
+    assert before == nothing, "what was before the hour is left out"
+
+
+def test_what_changed_is_marked_without_scripts(service: Stack) -> None:
+    """From the end of its half minute on, as all that is drawn."""
+    started = re.compile(r'<line class="mark ok"[^>]*><title>[\d:]{8} started</title>')
+    wait_for(
+        lambda: started.search(service.get("/status", headers=HTML).text), "the mark", timeout_s=60
+    )
 
 
 def test_documents_try_what_they_describe(service: Stack, new: Callable[..., Visit]) -> None:

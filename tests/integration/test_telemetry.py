@@ -31,6 +31,8 @@ PAYLOAD = ROOT / "tests" / "data" / "powerplant" / "payload3.json"
 TOKEN = "a-token-of-operators"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
+UPGRADES = int(os.environ.get("TELEMETRY_UPGRADES", "2"))
+KILLS = int(os.environ.get("TELEMETRY_KILLS", "1"))
 
 
 def board_of(stack: Stack) -> Board:
@@ -47,17 +49,14 @@ def lines_of(stack: Stack, **wanted: Any) -> list[dict[str, Any]]:  # noqa: ANN4
 # ---- metrics
 
 
+@pytest.mark.timeout(120 + 60 * max(UPGRADES, KILLS))
 def test_what_is_counted_is_what_was_sent_across_reloads_and_killed_workers(
     make_stack: Callable[..., Stack],
 ) -> None:
     """`TELEMETRY_UPGRADES=10 TELEMETRY_KILLS=5` is the long form."""
     stack = make_stack(ACCESS_LOG="no", START_TIMEOUT_S="120")
     stack.up()
-    account = adds_up(
-        stack,
-        upgrades=int(os.environ.get("TELEMETRY_UPGRADES", "2")),
-        kills=int(os.environ.get("TELEMETRY_KILLS", "1")),
-    )
+    account = adds_up(stack, upgrades=UPGRADES, kills=KILLS)
     sys.stdout.write(f"{account}\n")
     assert sum(account.sent.values()) > 100
     assert account.fallen == [], "a counter went back"

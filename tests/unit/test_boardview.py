@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from app.telemetry.board import Board
-from app.web.boardview import duration, moment, plots_of, view_of
+from app.telemetry.board import Board, Event
+from app.web.boardview import clock, duration, moment, plots_of, view_of
 from tests.support import ROOT
 
 
@@ -88,6 +88,24 @@ def test_plots_are_those_of_the_series(board: Board) -> None:
     for column in ("time", "requests_per_s", "errors_per_s", "p50_ms", "p99_ms"):
         setattr(board.series, column, [])
     assert plots_of(board) == {"requests": None, "durations": None}
+
+
+def test_what_changed_is_marked_in_every_plot(board: Board) -> None:
+    died = Event(board.series.time[3], "worker died", "worker 1 killed by SIGKILL", "1.2.0")
+    board.events = [died, msgspec.structs.replace(died, at=board.series.time[0] - 1)]
+    for drawn in plots_of(board).values():
+        assert drawn is not None
+        (mark,) = drawn.marks
+        assert (mark.tone, mark.text) == ("bad", f"{clock(died.at)} worker died")
+        assert drawn.left < mark.at < drawn.right
+
+
+def test_failure_is_drawn_over_what_happened_in_the_same_moment(board: Board) -> None:
+    died = Event(board.series.time[3], "worker died", "", "1.2.0")
+    board.events = [died, msgspec.structs.replace(died, kind="reloaded")]
+    for drawn in plots_of(board).values():
+        assert drawn is not None
+        assert [mark.tone for mark in drawn.marks] == ["ok", "bad"]
 
 
 @pytest.mark.parametrize(

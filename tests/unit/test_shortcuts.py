@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +15,17 @@ from app.config import Sources, load
 from app.identity import Identity
 from app.planning.desk import PlanningDesk
 from app.server import Application, StockServer
+from app.server.connection import Connection
+from app.telemetry import station
+from app.telemetry.memory import Memory, Origin
+from app.telemetry.meter import Meter
+from app.telemetry.station import Station
+from app.telemetry.totals import add_up
 from app.web.application import make_application
 from tests.http_site import parse_responses, serving, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine
@@ -226,6 +233,39 @@ async def _of_stock(application: web.Application, request: bytes) -> bytes:
 
 def names(answer: Response) -> set[str]:
     return {name.lower() for name, _ in answer.fields}
+
+
+@pytest.fixture
+def leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many requests were counted at each time that an answer, or a part, was written."""
+    memory = Memory.make()
+    region = memory.free(frozenset())
+    assert region is not None
+    region.assign(1)
+    region.sign(Origin("worker", 0, 1, 1.0, "1", "c", "r"))
+    found: list[int] = []
+    send = Connection.send
+
+    def watched(connection: Connection, data: bytes) -> asyncio.Future[None]:
+        found.append(int(sum(add_up(memory.read()).requests().values())))
+        return send(connection, data)
+
+    monkeypatch.setattr(Connection, "send", watched)
+    before = station.installed()
+    station.install(Station(Meter(region), memory))
+    yield found
+    station.install(before)
+    os.close(memory.descriptor)
+
+
+@pytest.mark.parametrize("engine", ["windlass"], indirect=True)
+@pytest.mark.parametrize("target", ["/health", "/calculator?expression=1/3", "/docs", "/nowhere"])
+def test_request_is_counted_before_its_answer_leaves(
+    leaving: list[int], ask: Callable[..., Response], target: str
+) -> None:
+    """Whoever has an answer is counted, though the worker be killed in that moment."""
+    assert ask("GET", target).body
+    assert leaving == [1] * len(leaving) != []
 
 
 @pytest.mark.parametrize("name", ["payload1", "payload2", "payload3"])

@@ -194,21 +194,27 @@ def test_two_tokens_are_none() -> None:
     assert not has_token(headers, TOKEN)
 
 
+def sample() -> Board:
+    text = (ROOT / "tests" / "data" / "board.json").read_bytes()
+    return msgspec.json.decode(text, type=Board)
+
+
+def shown(board: Board, width: int = 80, height: int | None = None) -> list[str]:
+    """The lines that a terminal of this size shows."""
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(render(board, (width, height)))
+    return console.export_text().splitlines()
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_board_is_shown_in_a_terminal_of_any_width(width: int) -> None:
-    sample = (ROOT / "tests" / "data" / "board.json").read_bytes()
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(render(msgspec.json.decode(sample, type=Board)))
-    shown = console.export_text()
+    text = "\n".join(shown(sample(), width))
     for part in ("PROD", "requests", "redis"):
-        assert part in shown
+        assert part in text
 
 
 def test_terminal_of_24_lines_shows_what_runs_and_what_changed() -> None:
-    board = msgspec.json.decode((ROOT / "tests" / "data" / "board.json").read_bytes(), type=Board)
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(render(board, 24))
-    lines = console.export_text().splitlines()
+    lines = shown(sample(), 80, 24)
     assert len(lines) <= 24
     workers = next(at for at, line in enumerate(lines) if line.startswith("worker"))
     assert "requests" in lines[workers]
@@ -219,6 +225,36 @@ def test_terminal_of_24_lines_shows_what_runs_and_what_changed() -> None:
     assert any("/productionplan" in line or "/health" in line for line in lines)
 
 
+def test_terminal_says_first_whether_it_is_well_and_why_not() -> None:
+    board = sample()
+    assert shown(board)[1:3] == ["It serves, with a fault", "  Worker 2 is waiting, exited with 1"]
+    board.workers = board.workers[:2]
+    board.redis.state, board.redis.reason = "up", ""
+    assert shown(board)[1] == "All is well"
+
+
+def test_lines_that_changes_leave_are_the_routes() -> None:
+    board = sample()
+    board.workers, board.deployments, board.events = board.workers[:2], [], board.events[:1]
+    lines = shown(board, 80, 24)
+    assert len(lines) == 24
+    assert sum(line.startswith(("/", "(")) for line in lines) == 6
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_bars_of_the_terminal_end_with_now_however_narrow_it_is(width: int) -> None:
+    board = sample()
+    board.series.requests_per_s = [*[0.0] * 119, 8.0]
+    (line,) = (line for line in shown(board, width) if line.startswith("requests "))
+    assert line.endswith("▁▁█")
+    assert "8.0/s" in line, "the greatest says what a whole bar is"
+
+
 def test_line_of_bars_leaves_blank_what_is_not_known() -> None:
-    assert spark([0.0, 0.0, None, None, 4.0, 8.0]) == "▁ █"
+    assert spark([0.0, None, None, 4.0, 8.0]) == "▁  ▅█"
     assert spark([]) == ""
+
+
+def test_line_of_bars_has_room_for_all_values() -> None:
+    assert spark([9.0, 0.0, 0.0, None, None, 4.0, 8.0], 3) == "█▁▇"
+    assert spark([None, None, 1.0, 1.0], 2) == " █"

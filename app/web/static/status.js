@@ -6,11 +6,14 @@ const LINES = {
   requests: [["requests_per_s", "--accent", "requests/s"], ["errors_per_s", "--bad", "errors/s"]],
   durations: [["p50_ms", "--accent", "ms (half)"], ["p99_ms", "--gas", "ms (99 of 100)"]],
 };
+// What is marked in red among what changed; the rest is marked, too.
+const FAILURES = new Set(["worker died", "reload failed", "went back"]);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const SILENCE_MS = 5000;
 const badge = document.getElementById("live");
 const plots = new Map();
 let series = null;
+let changes = [];
 let fetching = false;
 let events = null;
 let silence = 0;
@@ -41,6 +44,27 @@ function lonePoints(plot, line) {
   return [...values.keys()].filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
 }
 
+const changesUntil = (end) => changes.filter(({ at }) => at > end - series.step_s && at <= end).map(({ kind }) => kind);
+
+function markChanges(plot) {
+  const [first, last] = [plot.data[0][0], plot.data[0].at(-1)];
+  const { top, height } = plot.bbox;
+  plot.ctx.save();
+  plot.ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  plot.ctx.lineWidth = devicePixelRatio;
+  const seen = changes.filter(({ at }) => at >= first && at <= last);
+  // Failures last, so that nothing of the same moment covers them.
+  for (const { at, kind } of seen.sort((one, other) => FAILURES.has(one.kind) - FAILURES.has(other.kind))) {
+    const across = plot.valToPos(at, "x", true);
+    plot.ctx.strokeStyle = colour(FAILURES.has(kind) ? "--bad" : "--edge");
+    plot.ctx.beginPath();
+    plot.ctx.moveTo(across, top);
+    plot.ctx.lineTo(across, top + height);
+    plot.ctx.stroke();
+  }
+  plot.ctx.restore();
+}
+
 function optionsOf(name, place) {
   const axis = {
     stroke: colour("--quiet"), font: "12px Figtree, sans-serif",
@@ -52,10 +76,11 @@ function optionsOf(name, place) {
     reading.textContent = at == null ? "" : [
       `${new Date(plot.data[0][at] * 1000).toISOString().slice(11, 19)}:`,
       ...LINES[name].map(([, , unit], line) => `${plot.data[line + 1][at] ?? "–"} ${unit}`),
+      ...changesUntil(plot.data[0][at]),
     ].join("  ");
   };
   return {
-    ...sizeOf(place), legend: { show: false }, hooks: { setCursor: [read] },
+    ...sizeOf(place), legend: { show: false }, hooks: { setCursor: [read], drawAxes: [markChanges] },
     cursor: { sync: { key: "status" }, drag: { x: false, y: false } },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
     scales: { y: { range: (_plot, _low, high) => [0, (high || 1) * 1.08] } },
@@ -114,7 +139,7 @@ async function showRest() {
 }
 
 function show(event) {
-  series = JSON.parse(event.data).series;
+  ({ series, events: changes } = JSON.parse(event.data));
   awaitEvent();
   showPlots();
   showRest();
