@@ -60,6 +60,7 @@ def command(  # noqa: PLR0913 - one for each option
 
     With one --job, MORE words go to its command: ./run ci --job test -- tests/unit
     """
+    signal.signal(signal.SIGTERM, _interrupt)  # so that nothing is left running, and no clone
     if selftest:
         from pipeline.selftest.command import run as break_things  # noqa: PLC0415 - it is large
 
@@ -73,7 +74,6 @@ def command(  # noqa: PLR0913 - one for each option
     if only_list:
         _show(chosen)
         return
-    signal.signal(signal.SIGTERM, _interrupt)
     machine = running.Machine(table.ROOT, _environ(), strict=strict)
     results = running.run(chosen, machine, more, _say)
     click.echo(report.text(results))

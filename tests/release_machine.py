@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -81,6 +83,7 @@ def prepare() -> None:
     for folder in ("/nix/store", "/nix/var/nix", "/etc/nix", "/run/sshd", str(WANTED)):
         Path(folder).mkdir(parents=True, exist_ok=True)
     Path("/nix/store").chmod(0o1775)
+    restrict_nix()
     # The interpreter of the tests may be where only root looks; so only on this machine's own disk.
     for interpreter in (Path(sys.executable), Path(sys.executable).resolve()):
         for parent in interpreter.parents:
@@ -91,6 +94,20 @@ def prepare() -> None:
     program = Path("/usr/local/bin/systemctl")
     program.write_text(SYSTEMCTL)
     program.chmod(0o755)
+
+
+def restrict_nix() -> None:
+    """Have Nix' daemon answer a group alone, as Debian's nix-setup-systemd does it."""
+    subprocess.run(("groupadd", "--force", "--system", "nix-users"), check=True, timeout=30)
+    folder = Path("/nix/var/nix/daemon-socket")
+    folder.mkdir(exist_ok=True)
+    shutil.chown(folder, "root", "nix-users")
+    folder.chmod(0o770)
+
+
+def groups_of(user: str) -> list[int]:
+    """Whatever groups a user is in, as systemd gives them to a service."""
+    return os.getgrouplist(user, pwd.getpwnam(user).pw_gid)
 
 
 class Unit:
@@ -128,6 +145,7 @@ class Unit:
         try:
             self.process = subprocess.Popen(
                 self.argv, user=self.user, group=self.user if self.user != "root" else None,
+                extra_groups=groups_of(self.user),
                 env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, cwd=self.environ.get("HOME", "/"), umask=self.umask,
             )  # fmt: skip

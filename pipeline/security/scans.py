@@ -31,7 +31,7 @@ _LOCKS = ("requirements.txt", "requirements-otel.txt", "requirements-dev.txt",
           "requirements-binaries.txt", "requirements-security.txt")  # fmt: skip
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _HASHES_ONLY = re.compile(r"(^|/)(requirements[^/]*\.txt|flake\.lock)$")
-_ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
+_ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +227,14 @@ def _installed_actionlint(bench: Bench) -> str | None:
     go = bench.found("go")
     if go is None:
         return None
-    folder = bench.output / "bin"
     try:
         done = subprocess.run(
             (go, "install", _ACTIONLINT), capture_output=True, check=False, timeout=_TIMEOUT_S,
-            env={**bench.environ, "GOBIN": str(folder.absolute())},
+            env={**bench.environ, "GOBIN": str(bench.programs.absolute())},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return None
-    return str(folder / "actionlint") if done.returncode == 0 else None
+    return str(bench.programs / "actionlint") if done.returncode == 0 else None
 
 
 def _workflow_files(root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Runs the self-test: each command green unbroken, then red for each thing that is broken."""
+"""Runs the self-test: each command green unbroken, then red, by name, for each broken thing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ class Row:
     @property
     def holds(self) -> bool:
         """Whether the command was green before and red because of it."""
-        return self.unbroken.code == 0 and self.ended.code == 1
+        return self.unbroken.code == 0 and self.ended.code == 1 and self.names_it
+
+    @property
+    def names_it(self) -> bool:
+        """Whether the command gives the break as its reason, and did not do so before."""
+        says = self.broken.says
+        return says in self.ended.output and says not in self.unbroken.output
 
 
 def run(jobs: Sequence[str], markdown_file: Path | None) -> int:
@@ -54,12 +60,12 @@ def run(jobs: Sequence[str], markdown_file: Path | None) -> int:
 def table(rows: Sequence[Row]) -> str:
     """What came of it, as Markdown."""
     lines = [
-        "| what is broken | the pipeline's own command | unbroken | broken | seconds |",
-        "|---|---|---|---|---:|",
+        "| what is broken | the pipeline's own command | unbroken | broken | it says | seconds |",
+        "|---|---|---|---|---|---:|",
     ]
     lines += [
         f"| {row.broken.what} | `{' '.join(row.broken.argv)}` | {_word(row.unbroken)} | "
-        f"{_word(row.ended)} | {row.ended.seconds:.0f} |"
+        f"{_word(row.ended)} | {_reason(row)} | {row.ended.seconds:.0f} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"
@@ -72,7 +78,9 @@ def _rows(clone: Clone, breaks: Sequence[Break]) -> list[Row]:
         if one.argv not in unbroken:
             unbroken[one.argv] = _told(f"{' '.join(one.argv)}, unbroken", clone.run(one.argv), 0)
         ended = _told(f"{one.job}: {one.what}", clone.broken(one), 1)
-        rows.append(Row(one, unbroken[one.argv], ended))
+        rows.append(row := Row(one, unbroken[one.argv], ended))
+        if not row.names_it:
+            click.echo(f"selftest: {one.what}: NOT as it should: {_reason(row)}", err=True)
     return rows
 
 
@@ -84,6 +92,10 @@ def _told(what: str, ended: Ended, wanted: int) -> Ended:
         last = ended.output.splitlines()[-_LAST_LINES:]
         click.echo("\n".join(f"    {line}" for line in last), err=True)
     return ended
+
+
+def _reason(row: Row) -> str:
+    return f"`{row.broken.says}`" if row.names_it else f"**nothing of** `{row.broken.says}`"
 
 
 def _word(ended: Ended) -> str:

@@ -58,14 +58,22 @@ def verdict_command() -> None:
 
 @command.command("notify")
 @click.argument("environment")
-def notify_command(environment: str) -> None:
+@click.option(
+    "--also", "others", multiple=True, metavar="ENVIRONMENT",
+    help="Tell this one's people, too, if the job of its name came to no good end.",
+)  # fmt: skip
+def notify_command(environment: str, others: tuple[str, ...]) -> None:
     """Tell whom deploy.toml names for ENVIRONMENT which jobs of NEEDS came to no good end."""
-    ended = verdict.unsuccessful(verdict.read(os.environ.get("NEEDS", "")))
+    results = verdict.read(os.environ.get("NEEDS", ""))
+    ended = verdict.unsuccessful(results)
     if not ended:
         click.echo("nothing has failed: nobody is told")
         return
     reason = f"the pipeline ended at {', '.join(ended)}: {_run_address()}"
-    _windlass("notify", environment, "failed", "--reason", reason)
+    concerned = [environment, *verdict.concerned(results, others)]
+    # Each is told, whatever became of telling another.
+    codes = [_code_of_windlass("notify", each, "failed", "--reason", reason) for each in concerned]
+    sys.exit(max(codes))
 
 
 @command.command("comment")
@@ -328,8 +336,10 @@ def _run(words: tuple[str, ...], given: str | None = None) -> str:
 
 def _windlass(*words: str) -> None:
     """Run windlass of this checkout; its exit code is ours when it fails."""
-    done = subprocess.run(
-        (sys.executable, "-m", "app", *words), check=False, timeout=_WINDLASS_TIMEOUT_S
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
+    if code := _code_of_windlass(*words):
+        sys.exit(code)
+
+
+def _code_of_windlass(*words: str) -> int:
+    argv = (sys.executable, "-m", "app", *words)
+    return subprocess.run(argv, check=False, timeout=_WINDLASS_TIMEOUT_S).returncode

@@ -6,9 +6,14 @@ the last job asks what came of every other and is red unless each has succeeded.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from pipeline.jobs import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Need(msgspec.Struct):
@@ -36,6 +41,19 @@ def unsuccessful(results: dict[str, str]) -> list[str]:
     """The jobs that people are told of; GitHub calls one that ran out of time cancelled."""
     words = {"failure": "", "cancelled": " (cancelled, or out of time)"}
     return [f"{name}{words[result]}" for name, result in results.items() if result in words]
+
+
+def concerned(results: dict[str, str], environments: Iterable[str]) -> list[str]:
+    """The environments whose own job is one that people are told of.
+
+    Raises:
+        PipelineError: one has no job among the results, so nobody of it would ever be told.
+    """
+    names = list(environments)
+    for name in names:
+        if name not in results:
+            raise PipelineError(f"NEEDS has no job {name}; it has {', '.join(results)}")
+    return [name for name in names if unsuccessful({name: results[name]})]
 
 
 def faults(results: dict[str, str]) -> list[str]:

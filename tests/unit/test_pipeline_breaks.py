@@ -65,9 +65,20 @@ def test_every_kind_of_break_is_there() -> None:
 def test_self_test_holds_only_for_green_before_and_red_after(
     unbroken: int, broken: int, holds: bool  # noqa: FBT001
 ) -> None:  # fmt: skip
-    row = Row(BREAKS[0], Ended(unbroken, 1.0, ""), Ended(broken, 1.0, ""))
+    row = Row(BREAKS[0], Ended(unbroken, 1.0, ""), Ended(broken, 1.0, f"x\n{BREAKS[0].says} y"))
     assert row.holds is holds
     assert ("| green | **red** |" in selftest_table([row])) is holds
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("", "red for another reason"), (BREAKS[0].says, BREAKS[0].says)]
+)
+def test_self_test_does_not_hold_for_a_command_that_is_red_for_another_reason(
+    before: str, after: str
+) -> None:
+    row = Row(BREAKS[0], Ended(0, 1.0, before), Ended(1, 1.0, after))
+    assert not row.holds
+    assert "**nothing of**" in selftest_table([row])
 
 
 @needs_git
@@ -85,7 +96,7 @@ def test_clone_is_on_its_own_main_whatever_the_checkout_is_on(branch: str, tmp_p
     assert git(clone.folder, "show", "HEAD:file") == "new", "what is not committed is there, too"
     assert running.base_commit(clone.folder) == git(root, "rev-parse", "HEAD")
     before = git(clone.folder, "rev-parse", "HEAD")
-    one = Break("x", "y", ("false",), "file", "new", "broken", committed=True)
+    one = Break("x", "y", ("false",), "file", "new", "broken", "", committed=True)
     assert clone.broken(one).code == 1
     assert git(clone.folder, "rev-parse", "HEAD") == before
     assert (clone.folder / "file").read_text() == "new\n"
@@ -104,6 +115,20 @@ def test_command_of_the_clone_that_takes_too_long_is_ended_with_what_it_started(
     child, *said = ended.output.splitlines()
     assert (ended.code, said[-1]) == (OUT_OF_TIME, "not done after 1 s; ended")
     wait_for(lambda: not is_alive(int(child)), "its child to end")
+
+
+@needs_git
+def test_self_test_that_is_told_to_end_leaves_no_clone_and_no_process(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "pipeline", "ci", "--selftest", "--job", "smoke")
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_for(lambda: list(tmp_path.glob("windlass-selftest-*/clone/needs.json")), "a clone", 60)
+        process.terminate()
+        assert process.wait(90) == 130
+    assert not list(tmp_path.glob("windlass-selftest-*"))
+    assert not [one for one in psutil.process_iter(["cwd"])
+                if str(one.info["cwd"]).startswith(str(tmp_path))]  # fmt: skip
 
 
 def is_alive(pid: int) -> bool:

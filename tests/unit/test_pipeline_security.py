@@ -185,6 +185,41 @@ def test_every_lock_is_asked_about() -> None:
     )
 
 
+# As actionlint 1.7.12 says it, its list of labels cut short.
+LABEL = {"message": 'label "ubuntu-99" is unknown.\navailable labels are', "line": 20, "column": 14,
+         "filepath": ".github/workflows/ci.yml", "kind": "runner-label", "end_column": 22,
+         "snippet": "    runs-on: ubuntu-99\n             ^~~~~~~~~"}  # fmt: skip
+
+
+def linting(folder: Path, output: str, code: int) -> scans.Bench:
+    """Where a program says what actionlint would."""
+    program = folder / "actionlint"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.stdout.write({output!r})\nsys.exit({code})\n"
+    )
+    program.chmod(0o755)
+    return scans.Bench(ROOT, folder, sys.executable, folder, {"PATH": str(folder)})
+
+
+def test_what_actionlint_finds_is_a_finding_and_nothing_found_is_none(tmp_path: Path) -> None:
+    found = scans.actionlint(linting(tmp_path, json.dumps([LABEL]), 1))
+    assert found.findings == (
+        Finding("actionlint", "runner-label", ".github/workflows/ci.yml", 20,
+                'label "ubuntu-99" is unknown. available labels are'),
+    )  # fmt: skip
+    clean = scans.actionlint(linting(tmp_path, "[]\n", 0))
+    assert (clean.findings, clean.skipped) == ((), "")
+
+
+def test_actionlint_that_cannot_look_has_not_passed(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="actionlint gave no answer"):
+        scans.actionlint(linting(tmp_path, "", 3))
+    (tmp_path / "actionlint").unlink()
+    assert scans.actionlint(
+        scans.Bench(ROOT, tmp_path, sys.executable, tmp_path, {"PATH": ""})
+    ).skipped
+
+
 def test_tools_are_locked_with_hashes_and_without_an_index() -> None:
     text = (ROOT / "requirements-security.txt").read_text()
     assert len(update.pinned(text)) > 20

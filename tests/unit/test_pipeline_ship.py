@@ -173,6 +173,9 @@ def test_people_are_told_of_what_failed_or_ran_out_of_time_and_not_of_what_it_ke
     found = verdict.read(needs(a="success", b="failure", c="cancelled", d="skipped"))
     assert verdict.unsuccessful(found) == ["b", "c (cancelled, or out of time)"]
     assert verdict.unsuccessful(verdict.read(needs(a="success", b="skipped"))) == []
+    assert verdict.concerned(found, ["b", "d", "a"]) == ["b"]
+    with pytest.raises(PipelineError, match="has no job production; it has a, b, c, d"):
+        verdict.concerned(found, ["production"])
 
 
 # ---- in order

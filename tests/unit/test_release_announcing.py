@@ -274,3 +274,72 @@ def test_a_trial_sends_nothing(tmp_path: Path) -> None:
     done = notify_command(tmp_path, "failed", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["would tell slack", "would tell email"]
+
+
+# ---- what the pipeline tells of
+
+KEY = "ssh-ed25519 " + "A" * 68
+ENVIRONMENT = """
+[environments.{name}]
+deploy_key = "keys/deploy"
+signing_key = "keys/builder"
+builders = ["{key}"]
+trusted_store_keys = ["site-1:{store}="]
+[[environments.{name}.hosts]]
+name = "one"
+address = "192.0.2.1"
+host_key = "{key}"
+[[environments.{name}.notify]]
+kind = "slack"
+url_variable = "{variable}"
+on = ["failed"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("ended", "staging_is_told", "production_is_told"),
+    [({}, False, False), ({"build": "failure"}, True, False),
+     ({"production": "cancelled"}, True, True), ({"staging": "failure"}, True, False)],
+)  # fmt: skip
+def test_pipeline_tells_each_environment_of_what_concerns_it(
+    ended: dict[str, str], staging_is_told: bool, production_is_told: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    text = "".join(
+        ENVIRONMENT.format(name=name, key=KEY, store="A" * 43, variable=f"HOOK_{name.upper()}")
+        for name in ("staging", "production")
+    )
+    (tmp_path / "deploy.toml").write_text(text)
+    results = dict.fromkeys(("build", "staging", "production"), "success") | ended
+    with webhook() as (staging, told_staging), webhook() as (production, told_production):
+        done = notified(tmp_path, results, HOOK_STAGING=staging, HOOK_PRODUCTION=production)
+    assert done.returncode == 0, done.stderr
+    assert [bool(told_staging), bool(told_production)] == [staging_is_told, production_is_told]
+    for got in (*told_staging, *told_production):
+        assert f"the pipeline ended at {next(iter(ended))}" in json.loads(got)["text"]
+    with webhook() as (production, told_production):
+        nowhere = f"http://127.0.0.1:{free_port()}/"
+        done = notified(tmp_path, results, HOOK_STAGING=nowhere, HOOK_PRODUCTION=production)
+    assert done.returncode == int(staging_is_told), "that somebody was not told is seen"
+    assert bool(told_production) == production_is_told, "and keeps nobody else from being told"
+
+
+def notified(
+    folder: Path, results: dict[str, str], **hooks: str
+) -> subprocess.CompletedProcess[str]:
+    """Run what the workflow runs."""
+    command = (
+        sys.executable,
+        "-m",
+        "pipeline",
+        "ship",
+        "notify",
+        "staging",
+        "--also",
+        "production",
+    )
+    needs = json.dumps({name: {"result": result} for name, result in results.items()})
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "WINDLASS_DEPLOY": str(folder / "deploy.toml"), "NEEDS": needs, **hooks},
+    )  # fmt: skip

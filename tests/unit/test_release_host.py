@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from app.errors import CommandError, RefusedError, ReleaseError
 from app.release.argv import SERVE_STORE
-from app.release.host import audit, lease, traffic
+from app.release.host import audit, install, lease, traffic
 from app.release.host import site as sites
 from app.release.host.gate import DEPLOYER, ROLES, admitted
 from app.release.host.site import Site
@@ -343,3 +344,26 @@ def test_a_lease_is_held_line_by_line_until_it_is_over(site: Site) -> None:
             conversation.ask(order, 60.0)
     finally:
         conversation.close()
+
+
+# ---- setup
+
+
+@pytest.mark.parametrize(("mode", "is_asked_for"), [(0o770, True), (0o755, False), (0o700, False)])
+def test_group_that_reaches_nix_is_asked_for_only_where_others_do_not(
+    mode: int, is_asked_for: bool, tmp_path: Path  # noqa: FBT001
+) -> None:  # fmt: skip
+    group = next(one for one in grp.getgrall() if one.gr_gid != 0) if os.geteuid() == 0 else (
+        grp.getgrgid(os.getgid())
+    )  # fmt: skip
+    os.chown(tmp_path, -1, group.gr_gid)
+    tmp_path.chmod(mode)
+    assert install.group_of_nix(tmp_path) == (group.gr_name if is_asked_for else "")
+
+
+def test_nobody_is_put_into_root_s_group_and_a_single_user_nix_has_none(tmp_path: Path) -> None:
+    assert install.group_of_nix(tmp_path / "missing") == ""
+    if os.geteuid() == 0:
+        tmp_path.chmod(0o770)
+        os.chown(tmp_path, -1, 0)
+        assert install.group_of_nix(tmp_path) == ""

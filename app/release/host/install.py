@@ -13,6 +13,7 @@ import grp
 import os
 import pwd
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ _HARDENING = (
     "ProtectProc=invisible", "ProtectSystem=strict",
 )  # fmt: skip
 NIX_CONF = Path("/etc/nix/nix.conf")
+NIX_SOCKET = Path("/nix/var/nix/daemon-socket")
 _BEGIN, _END = "# windlass: begin", "# windlass: end"
 _TIMEOUT_S = 120.0
 _ROOT = "root"
@@ -152,6 +154,20 @@ def log_group(wanted: Installation) -> str:
     return f"{wanted.user}-log"
 
 
+def group_of_nix(socket: Path = NIX_SOCKET) -> str:
+    """The group whose members alone reach Nix' daemon, as Debian has it; empty where anybody may.
+
+    Root's own group is none that a user could be put into for that.
+    """
+    try:
+        found = socket.stat()
+    except FileNotFoundError:
+        return ""
+    anybody = found.st_mode & stat.S_IXOTH
+    members = found.st_mode & stat.S_IXGRP and found.st_gid != 0
+    return grp.getgrgid(found.st_gid).gr_name if members and not anybody else ""
+
+
 def authorized_keys(wanted: Installation) -> str:
     """The keys that open this host, each for its forced command only.
 
@@ -179,6 +195,14 @@ def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
              wanted.user), timeout_s=_TIMEOUT_S,
         ),
     )  # fmt: skip
+    if group := group_of_nix():
+        yield Step(
+            f"user {wanted.user} in group {group}, which Nix' daemon answers",
+            lambda: wanted.user in grp.getgrnam(group).gr_mem,
+            lambda: shell.run(
+                ("usermod", "--append", "--groups", group, wanted.user), timeout_s=_TIMEOUT_S
+            ),
+        )
     readers = log_group(wanted)
     yield Step(
         f"group {readers}",
