@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Leave out of the coverage what a test that is marked `unmeasured` starts.
+
+    Coverage makes a process of Python that lives for a moment twice as dear. It shows nothing where
+    the process runs a copy of the code, which is not counted, or what other tests have covered.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("unmeasured"):
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        return (yield)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Path:
     """The redis-server that the stack would run."""

@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+import msgspec
 import psutil
 import pytest
+
+from app import config
+from app.config import Sources
+from app.stack import layout, lifecycle
+from app.stack import status as stack_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,15 +144,24 @@ class Stack:
         assert not alive
 
     def is_up(self) -> bool:
-        """Whether `windlass status` says that it is."""
-        return self.run("status").returncode == 0
+        """Whether it runs, and says how it is."""
+        status = self.status()
+        return status["running"] and not status["problem"]
+
+    def is_gone(self) -> bool:
+        """Whether it neither runs nor has left a process behind."""
+        status = self.status()
+        return not status["running"] and not status["leftovers"]
 
     def status(self) -> dict[str, Any]:
-        """What `windlass status --json` prints."""
-        done = self.run("status", "--json")
-        assert done.returncode in {0, 3}, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        """What `windlass status --json` prints, without a process for each time it is asked."""
+        of_test = Sources(self.environ, file if (file := ROOT / ".env").is_file() else None)
+        folders = layout.find(config.load(of_test, lenient=True))
+        kept = lifecycle.kept_overrides(folders)
+        of_stack = of_test if kept is None else Sources(kept, of_test.env_file)
+        found = stack_status.read(config.load(of_stack, lenient=True), folders)
+        as_json: dict[str, Any] = json.loads(msgspec.json.encode(found))
+        return as_json
 
     def pid(self, name: str) -> int:
         """The process id of one of the stack's processes."""

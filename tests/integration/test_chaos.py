@@ -38,6 +38,8 @@ from tests.support import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.unmeasured  # faults are tried on copies of the code
+
 
 def request(number: int = 0, **facts: Any) -> Request:  # noqa: ANN401
     """A request that was answered well, but for what is said otherwise."""

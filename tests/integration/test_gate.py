@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.unmeasured]  # it measures copies of the code
 ROUNDS = 1
 WHOLE = Plan(
     (Look(ROUNDS, 1.0),), measuring.Effort(0.01, http_arms.Effort(0.02, 5, 5)), 500.0

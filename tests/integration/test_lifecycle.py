@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -34,10 +35,13 @@ def processes_naming(text: str) -> list[psutil.Process]:
 
 def test_status_names_every_process(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
-    assert stack.status() | {"processes": []} == stack.status(), "down: no processes"
-    assert stack.run("status").returncode == 3
+    down = stack.run("status", "--json")
+    assert down.returncode == 3
+    assert json.loads(down.stdout)["processes"] == []
     stack.up()
-    status = stack.status()
+    up = stack.run("status", "--json")
+    assert up.returncode == 0, up.stderr
+    status = json.loads(up.stdout)
     assert status["running"] is True
     assert status["ports"] == [stack.port, stack.plan_port]
     names = [process["name"] for process in status["processes"]]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.small_master import PATIENCE_S, SmallMaster
+from tests.small_master import SmallMaster
+from tests.small_release import PATIENCE_S
 from tests.support import wait_for
 
 if TYPE_CHECKING:
