@@ -53,6 +53,19 @@ let
     settings.PORT = 80;
     settings.DRAIN_TIMEOUT_S = 60;
   };
+  runners =
+    (pkgs.nixos {
+      imports = [ ./runner.nix ];
+      services.windlass-runner = {
+        enable = true;
+        url = "https://github.com/OWNER/REPOSITORY";
+        tokenFile = "/run/secrets/github-runner";
+        trustedStoreKeys = [ "site-1:key" ];
+        count = 2;
+      };
+      system.stateVersion = lib.trivial.release;
+    }).config;
+  secondRunner = runners.systemd.services.github-runner-windlass-2;
 in
 {
   lint = ofCheckout "lint" [ ] ''
@@ -150,6 +163,17 @@ in
       # Another release, or another nixpkgs, is a reload and no restart.
       ! grep -v '^X-Reload-Triggers=' ${plain}/windlass.service | grep /nix/store
     '';
+
+  # The runner as docs/pipeline.md shows it. Evaluated only: what it runs is nixpkgs' matter.
+  runner =
+    assert runners.services.github-runners.windlass-2.ephemeral;
+    assert lib.elem "site-1:key" runners.nix.settings.trusted-public-keys;
+    assert secondRunner.startLimitIntervalSec == 0;
+    assert secondRunner.serviceConfig.Restart == "always";
+    assert secondRunner.serviceConfig.DynamicUser;
+    assert secondRunner.serviceConfig.NoNewPrivileges;
+    assert secondRunner.wantedBy == [ "multi-user.target" ];
+    check "runner" [ ] "";
 
   # The template of `nix flake init`, through lib.mkRelease.
   application = check "application" [ application pkgs.curl pkgs.jq ] ''
