@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = os.environ.get("OBSERVATORY", "")
+NODE = shutil.which("node") or ""
 PACKAGE = Path(FOLDER) / "node_modules" / "@mdn" / "mdn-http-observatory"
 ADDRESS = "127.0.0.77"
 PAGES = ("/", "/calculator", "/productionplan", "/status", "/docs")
 
 pytestmark = [
     pytest.mark.skipif(not FOLDER, reason="OBSERVATORY names no folder with the package"),
-    pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on PATH"),
+    pytest.mark.skipif(not NODE, reason="there is no node on PATH"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may listen on ports 80 and 443"),
 ]
 
@@ -57,7 +58,7 @@ def scan(page: str, certificate: Path) -> dict[str, Any]:
     if not preloaded.exists():
         preloaded.write_text("{}")
     done = subprocess.run(
-        ("node", str(PACKAGE / "src" / "scan.js"), ADDRESS + page),
+        (NODE, str(PACKAGE / "src" / "scan.js"), ADDRESS + page),
         env={**os.environ, "NODE_EXTRA_CA_CERTS": str(certificate)},
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
