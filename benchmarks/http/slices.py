@@ -86,7 +86,7 @@ class Sliced(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it, by server in the order given.
 
     Attributes:
-        slices: of each server, sweep by sweep; of none where one has failed.
+        slices: of each server, sweep by sweep; those before the sweep in which one has failed.
         spent_s: CPU time of each server's processes, from the first turn of any to the last.
         errors: how often each kind of error happened.
     """
