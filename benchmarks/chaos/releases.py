@@ -6,6 +6,7 @@ rather than make a release that is sound.
 
 from __future__ import annotations
 
+import compileall
 import shlex
 import shutil
 import sys
@@ -51,6 +52,8 @@ def make(folder: Path, *changes: Change) -> Path:
         file.write_text(
             text.replace(change.old, change.new, 1) if change.old else text + change.new
         )
+    # As in an installed release; where a change is no Python, its start will tell.
+    compileall.compile_dir(folder / "app", quiet=2)
     program = folder / "bin" / "windlass"
     program.parent.mkdir()
     words = (f"PYTHONPATH={folder}", sys.executable, "-m", "app")
