@@ -337,7 +337,7 @@ def _start_supervisord(
 
 
 def _supervisord_argv(plan: Plan) -> tuple[str, ...]:
-    return (sys.executable, "-m", "supervisor.supervisord", "-c", str(plan.supervisord_conf))
+    return (sys.executable, "-m", "app.stack.supervisord", "-c", str(plan.supervisord_conf))
 
 
 def _environ_of_supervisord(plan: Plan, environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -162,6 +164,24 @@ def test_kill_of_one_parent_leaves_no_orphan(make_stack: Callable[..., Stack], v
         "every survivor to have its parent",
     )
     assert stack.entry("nginx")["restarts"] == (1 if victim == "nginx" else 0)
+
+
+def test_killed_program_is_started_anew_without_waiting_for_the_next_look(
+    make_stack: Callable[..., Stack],
+) -> None:
+    """Supervisord by itself takes one second or two; its own log says when it did what."""
+    stack = make_stack()
+    stack.up()
+    time.sleep(1.1)  # what lived for less than a second waits for the next look
+    os.kill(stack.pid("redis"), signal.SIGKILL)
+    log = stack.state / "log" / "supervisord.log"
+    wait_for(lambda: log.read_text().count("spawned: 'redis'") == 2, "another Redis")
+    lines = log.read_text().splitlines()
+    exited, spawned = (
+        datetime.fromisoformat(next(line for line in reversed(lines) if word in line)[:23])
+        for word in ("exited: redis", "spawned: 'redis'")
+    )
+    assert (spawned - exited).total_seconds() < 0.9
 
 
 def test_killed_worker_is_replaced_and_its_end_recorded(

@@ -147,7 +147,7 @@ def _memory(stack: Site) -> dict[str, float]:
 def _program(process: psutil.Process) -> str:
     words = process.cmdline()
     for word, program in (
-        ("supervisor.supervisord", "supervisord"),
+        ("app.stack.supervisord", "supervisord"),
         ("serve", "web"),
         ("up", "up"),
     ):
