@@ -210,8 +210,7 @@ def reload(context: Context, *, back: bool) -> None:
     sources = context.of_stack(layout)
     if back:
         settings = config.load(sources, lenient=True)
-        patience_s = 3.0 * settings.start_timeout_s + settings.probation_s
-        context.say(lifecycle.go_back(layout, patience_s))
+        context.say(lifecycle.go_back(layout, lifecycle.reload_timeout_s(settings)))
         return
     for name in sorted(VARIABLES.keys() & context.sources.environ.keys()):
         if context.sources.environ[name] != sources.environ.get(name):
@@ -339,10 +338,14 @@ def render(context: Context, folder: Path) -> None:
 def serve(context: Context) -> None:
     """Run the master and its workers; what supervisord runs."""
     from app.process import Master, state, upgrade
+    from app.stack import groups, launch
 
     inherited = state.from_environment(os.environ)
+    left = groups.noted(os.environ.pop(launch.LEFT_VARIABLE, ""))
     try:
-        master = Master(_master_options(context, inherited), inherited)
+        options = _master_options(context, inherited)
+        groups.wait_for_end(left)
+        master = Master(options, inherited)
     except Exception as error:
         if inherited is not None:
             upgrade.return_after_failed_start(inherited, error)

@@ -82,15 +82,50 @@ def sweep(folder: Path, name: str) -> list[int]:
     Returns:
         The pids that were ended.
     """
+    survivors = ask_to_end(folder, name)
+    wait_for_end(survivors)
+    return [process.pid for process in survivors]
+
+
+def ask_to_end(folder: Path, name: str) -> list[psutil.Process]:
+    """Ask what is left of a program's last start to end; returns what was asked."""
     group = read(folder, name)
     survivors = members(group) if group else []
-    for number, grace_s in ((signal.SIGTERM, _TERM_GRACE_S), (signal.SIGKILL, _KILL_GRACE_S)):
-        for process in survivors:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        if _are_gone(survivors, grace_s):
-            break
-    return [process.pid for process in survivors]
+    _signal(survivors, signal.SIGTERM)
+    return survivors
+
+
+def wait_for_end(asked: list[psutil.Process]) -> None:
+    """Wait until what was asked to end is gone; kill what takes too long."""
+    if not _are_gone(asked, _TERM_GRACE_S):
+        _signal(asked, signal.SIGKILL)
+        _are_gone(asked, _KILL_GRACE_S)
+
+
+def note(processes: list[psutil.Process]) -> str:
+    """Processes as text, from which `noted` finds them again in the same boot."""
+    entries = []
+    for process in processes:
+        with contextlib.suppress(OSError):  # gone already
+            entries.append(f"{process.pid}@{start_ticks(process.pid)}")
+    return " ".join(entries)
+
+
+def noted(text: str) -> list[psutil.Process]:
+    """Those of the noted processes that still are there."""
+    found = []
+    for entry in text.split():
+        pid, _, ticks = entry.partition("@")
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):
+            if start_ticks(int(pid)) == int(ticks):
+                found.append(psutil.Process(int(pid)))
+    return found
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def _are_gone(processes: list[psutil.Process], timeout_s: float) -> bool:

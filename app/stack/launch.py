@@ -4,6 +4,9 @@ Asks the kernel to end the program when its parent dies, ends what a killed pred
 records the program's process group, lifts the limit of open files, and becomes the program in the
 same process. So a stack whose processes are all killed leaves nothing, and one that lost some of
 them is made whole by the next start.
+
+Workers that a killed master left may be finishing a request for seconds. The next master is told of
+them and waits for them itself, after it has loaded its code.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from app.prctl import die_with_parent
 
 OPEN_FILES = 65536
 _OF_SUPERVISORD = "supervisord"
+_OF_MASTER = "web"
+LEFT_VARIABLE = "WINDLASS_LEFT"
 
 
 def argv(
@@ -53,8 +58,13 @@ def main(arguments: list[str]) -> None:
     run_dir = Path(folder)
     if whose != "0" and os.getppid() != _pid_of_parent(whose, run_dir):
         raise SystemExit("windlass: the parent died first")
-    for pid in groups.sweep(run_dir, name):
-        sys.stderr.write(f"windlass: ended process {pid}, left by an earlier {name}\n")
+    left = groups.ask_to_end(run_dir, name)
+    for process in left:
+        sys.stderr.write(f"windlass: ending process {process.pid}, left by an earlier {name}\n")
+    if name == _OF_MASTER:
+        os.environ[LEFT_VARIABLE] = groups.note(left)
+    else:
+        groups.wait_for_end(left)
     try:
         groups.record_own(run_dir, name)
     except OSError as error:  # a full disk must not keep a program from starting

@@ -32,6 +32,7 @@ DEADLINE_S = 20.0
 LEADER_WITH_CHILD = "sleep 300 & echo $!; wait"
 LEADER_WITH_STUBBORN_CHILD = """(trap '' TERM; exec sleep 300) & echo $!; wait"""
 LEADER_ALONE = "echo $$; exec sleep 300"
+MASTER = "web"
 
 
 class Program:
@@ -231,6 +232,44 @@ def test_next_start_of_a_program_ends_what_its_last_left(
     assert second.told == second.pid, "the launcher becomes the program in the same process"
     group = group_of(tmp_path, "web")
     assert (group.pgid, group.starts) == (second.pid, 2)
+
+
+def test_next_master_is_told_of_what_its_last_left_and_loads_meanwhile(
+    tmp_path: Path, start: Callable[[str, str], Program]
+) -> None:
+    first = start(MASTER, LEADER_WITH_STUBBORN_CHILD)
+    first.kill_leader()
+    second = start(MASTER, LEADER_ALONE)
+    assert is_alive(first.told), "nobody waited for it"
+    environ = psutil.Process(second.pid).environ()
+    left = groups.noted(environ[launch.LEFT_VARIABLE])
+    assert [process.pid for process in left] == [first.told]
+    groups.wait_for_end(left)
+    assert is_gone_in_time(first.told)
+
+
+def test_next_start_of_what_holds_a_port_waits(
+    tmp_path: Path, start: Callable[[str, str], Program]
+) -> None:
+    first = start("nginx", LEADER_WITH_STUBBORN_CHILD)
+    first.kill_leader()
+    start("nginx", LEADER_ALONE)
+    assert not is_alive(first.told)
+
+
+def test_note_of_what_is_gone_or_another_finds_nobody(
+    tmp_path: Path, start: Callable[[str, str], Program]
+) -> None:
+    program = start(MASTER, LEADER_ALONE)
+    process = psutil.Process(program.pid)
+    note = groups.note([process])
+    assert groups.noted(note) == [process]
+    pid, _, ticks = note.partition("@")
+    assert groups.noted(f"{pid}@{int(ticks) - 1}") == [], "another had this number before"
+    program.kill_leader()
+    assert groups.noted(note) == []
+    assert groups.note([process]) == ""
+    assert groups.noted("") == []
 
 
 def test_group_without_anybody_left_sweeps_nothing(
