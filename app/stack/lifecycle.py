@@ -112,7 +112,7 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
     Raises:
         StackError: the configuration or the code is not fit to serve; what ran goes on.
     """
-    with exclusively(plan.layout, patience_s=_reload_timeout_s(plan)):
+    with exclusively(plan.layout, patience_s=reload_timeout_s(plan.settings)):
         before = _serving(plan.layout)
         render.publish_static(plan)
         change = _NginxChange.prepare(plan)
@@ -124,11 +124,18 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
             if fewer:
                 change.apply()
             Supervisor(plan.layout.run / "supervisord.sock").signal("web", "HUP")
-            _wait_for_reload(plan.layout, before, _reload_timeout_s(plan))
+            _wait_for_reload(plan.layout, before, reload_timeout_s(plan.settings))
             change.apply()
         except StackError:
             change.undo()
             raise
+
+
+def reload_timeout_s(settings: Settings) -> float:
+    """Seconds in which a reload or a way back has come to a verdict."""
+    # The master checks the code, loads it, waits for its workers and, where they do not serve,
+    # loads the code of before: each in this time.
+    return 4.0 * settings.start_timeout_s + settings.probation_s
 
 
 def go_back(layout: Layout, timeout_s: float) -> str:
@@ -404,11 +411,6 @@ def _wait_for_reload(layout: Layout, before: MasterState, timeout_s: float) -> M
             return now
         time.sleep(_POLL_S)
     raise StackError("The reload gave no verdict in time; see: windlass logs web")
-
-
-def _reload_timeout_s(plan: Plan) -> float:
-    # The master checks the code, then loads it, then waits for its workers: each in this time.
-    return 3.0 * plan.settings.start_timeout_s + plan.settings.probation_s
 
 
 def _stop(layout: Layout, timeout_s: float) -> bool:
