@@ -156,7 +156,7 @@ def test_kill_of_one_parent_leaves_no_orphan(make_stack: Callable[..., Stack], v
     if victim == "supervisord":
         wait_for(lambda: not processes_naming(str(stack.state)), "the end of all that it ran")
         stack.up()
-    wait_for(lambda: _healthy(stack), "service after the kill", 5)
+    wait_for(lambda: _healthy(stack), "service after the kill", 30)
     old = [pid for pid in before if psutil.pid_exists(pid)]
     alive = [psutil.Process(pid) for pid in old]
     wait_for(
@@ -240,11 +240,14 @@ def test_foreground_ends_cleanly_on_ctrl_c(make_stack: Callable[..., Stack]) -> 
         lines: list[str] = []
         reader = threading.Thread(target=lines.extend, args=(process.stdout,))
         reader.start()
-        wait_for(lambda: f"http://127.0.0.1:{stack.port}/\n" in lines, "the address", 30)
-        stack.get("/health")
-        wait_for(lambda: any("/health" in line for line in lines), "the access line")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
+        try:
+            wait_for(lambda: f"http://127.0.0.1:{stack.port}/\n" in lines, "the address", 30)
+            stack.get("/health")
+            wait_for(lambda: any("/health" in line for line in lines), "the access line")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 130
+        finally:
+            process.kill()
         reader.join()
     assert not processes_naming(str(stack.state))
 

@@ -6,11 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
@@ -18,6 +16,7 @@ import pytest
 
 from app.stack import binaries
 from tests.support import ROOT, Stack, wait_for
+from tests.traffic import Traffic, waits_for_idle_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,45 +60,9 @@ def executable(pid: int) -> os.stat_result:
     return Path(f"/proc/{pid}/exe").stat()
 
 
-class Traffic:
-    """Requests on fresh and on kept-alive connections, some with a body, until the block ends."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stopping = threading.Event()
-        self._threads = ThreadPoolExecutor(4)
-        self.failures: list[str] = []
-        self.answers = 0
-
-    def __enter__(self) -> Self:
-        for number in range(4):
-            self._threads.submit(self._ask, is_kept=number % 2 == 0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._threads.shutdown()
-
-    def _ask(self, *, is_kept: bool) -> None:
-        headers = {} if is_kept else {"Connection": "close"}
-        with httpx.Client(timeout=20, base_url=self._url, headers=headers) as client:
-            while not self._stopping.is_set():
-                self._note(lambda: client.get("/metadata"))
-                self._note(lambda: client.post("/calculator", json={"expression": "6*7"}))
-
-    def _note(self, ask: Callable[[], httpx.Response]) -> None:
-        try:
-            status = ask().status_code
-            if status != 200:
-                self.failures.append(str(status))
-        except httpx.HTTPError as error:
-            self.failures.append(repr(error))
-        self.answers += 1
-
-
 def test_changed_nginx_takes_over_and_no_request_fails(stack: Stack, programs: Path) -> None:
     kept = stack.pid("nginx")
-    with Traffic(stack.url) as traffic:
+    with Traffic(stack.url, keeps=waits_for_idle_clients()) as traffic:
         for _ in range(2):
             old = masters_file(stack)
             put(programs)

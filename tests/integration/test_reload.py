@@ -16,43 +16,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.support import Background, Stack, free_port, wait_for
+from tests.support import Stack, free_port, wait_for
+from tests.traffic import Traffic, waits_for_idle_clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-class Traffic(Background):
-    """Requests one after the other, until told to stop; remembers what failed.
-
-    Half of the senders keep their connection and half of them POST, which Nginx may not send twice.
-    """
-
-    def __init__(self, url: str, senders: int = 4) -> None:
-        self.url = url
-        self.answers = 0
-        self.failures: list[str] = []
-        super().__init__(senders)
-
-    def run(self, number: int) -> None:
-        """Send, again and again."""
-        kept_alive, posts = number % 2, number // 2 % 2
-        limits = httpx.Limits(max_keepalive_connections=kept_alive)
-        with httpx.Client(limits=limits, timeout=20) as client:
-            while not self.stopping.is_set():
-                try:
-                    answer = (
-                        client.post(self.url + "/calculator", json={"expression": "6*7"})
-                        if posts
-                        else client.get(self.url + "/health")
-                    )
-                    if answer.status_code == 200:
-                        self.answers += 1
-                    else:
-                        self.failures.append(f"{answer.request.method} {answer.status_code}")
-                except httpx.HTTPError as error:
-                    self.failures.append(repr(error))
 
 
 def test_reload_replaces_every_worker_and_fails_no_request(
@@ -154,7 +123,8 @@ def test_changed_settings_take_effect_and_those_of_up_are_kept(
     assert stack.get("/metadata").json()["environment"] == "FIRST"
     for workers in (3, 2):
         file.write_text(f"ENVIRONMENT=WITH-{workers}\nWORKERS={workers}\n")
-        with Traffic(stack.url) as traffic:
+        # Another number of workers is another configuration of Nginx.
+        with Traffic(stack.url, keeps=waits_for_idle_clients()) as traffic:
             # The port was given by the environment of `up`; a reload from elsewhere keeps it.
             done = stack.run("reload", PORT="1")
         assert done.returncode == 0, done.stderr

@@ -143,4 +143,4 @@ def test_growth_sees_quadratic_work() -> None:
         return lambda: [None for _ in range(size) for _ in range(size)]
 
     kind = growth.Kind("squares", 300, prepare)  # type: ignore[arg-type]
-    assert growth.ratio(kind, rounds=3) > 3
+    assert growth.ratio(kind, rounds=20) > 3
