@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +23,8 @@ CONTROL = "control"
 _LOAD_SHARE = 0.4
 """Rate of the open loop, as a share of what the base could do in the trial."""
 _CONNECTIONS = 16
+_IDLE_SHARE = 0.2
+"""Share of an arm's slices that may show no CPU time."""
 _FEWEST = 10
 """Requests of a slice of an open loop."""
 T = TypeVar("T")
@@ -110,7 +112,7 @@ class Bench:
     def _load(self, name: str, stacks: Mapping[str, Stack], found: Outcomes) -> None:
         asked = _of_each(stacks, lambda stack: stack.check(name))
         before = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
-        closed = self._send(stacks, asked, self.effort.closed, None)
+        closed = _undisturbed(self._send(stacks, asked, self.effort.closed, None))
         after = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
         shares = _of_each(
             stacks, lambda stack: closed[stack.arm].share(after[stack.arm] - before[stack.arm])
@@ -177,15 +179,38 @@ class _Loaded:
         Raises:
             UnmeasuredError: nothing was spent, or less than nothing.
         """
-        if whole_s <= 0 or any(turn.cpu_s <= 0 for turn in self.turns):
-            raise UnmeasuredError(
-                f"{self.arm}: a process that had used CPU time left under load, or used none"
-            )
+        if whole_s <= 0:
+            raise UnmeasuredError(f"{self.arm}: a process that had used CPU time left under load")
         return whole_s / self.spent_s
 
     def p99_s(self) -> float:
         """The 99th percentile of all latencies."""
         return float(np.percentile(np.concatenate([turn.latencies_s for turn in self.turns]), 99))
+
+
+def _undisturbed(loaded: Mapping[str, _Loaded]) -> dict[str, _Loaded]:
+    """Without the sweeps in which an arm used no CPU time.
+
+    Where the host takes a virtual CPU away, the kernel takes as much from the next work's account:
+    a slice that was mostly stolen then shows some answers and no time at all.
+
+    Raises:
+        _FailedError: so many that the servers were not at work.
+    """
+    idle = {arm: {at for at, turn in enumerate(of.turns) if turn.cpu_s <= 0}
+            for arm, of in loaded.items()}  # fmt: skip
+    failed = {
+        arm: f"{arm} used no CPU time in {len(at)} of {len(loaded[arm].turns)} slices"
+        for arm, at in idle.items()
+        if len(at) > _IDLE_SHARE * len(loaded[arm].turns)
+    }
+    if failed:
+        raise _FailedError(failed)
+    left_out = set().union(*idle.values())
+    return {
+        arm: replace(of, turns=[turn for at, turn in enumerate(of.turns) if at not in left_out])
+        for arm, of in loaded.items()
+    }
 
 
 def _levels(loaded: Mapping[str, _Loaded], figure: Callable[[Slice], float]) -> dict[str, float]:
