@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from benchmarks.telemetry.arms import ARMS, BARE
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.telemetry.whole import Effort
 
 _REQUESTS = 160
 
@@ -25,6 +28,8 @@ _REQUESTS = 160
     help="Fresh stacks of the part whole.",
 )
 @click.option("--turns", default=10, show_default=True, help="Rounds of direct, sweeps of a set.")
+@click.option("--arm", "arms", multiple=True, type=click.Choice(ARMS),
+              help="Of the part whole, only this and the bare one; may be repeated.")  # fmt: skip
 @click.option("--seconds", default=0.03, show_default=True, help="Of a slice of the part whole.")
 @click.option("--seed", default=1, show_default=True, help="Of the order of turns.")
 def command(  # noqa: PLR0913 - one for each option
@@ -33,6 +38,7 @@ def command(  # noqa: PLR0913 - one for each option
     requests: int,
     sets: int,
     turns: int,
+    arms: tuple[str, ...],
     seconds: float,
     seed: int,
 ) -> None:
@@ -48,7 +54,10 @@ def command(  # noqa: PLR0913 - one for each option
         for line in _direct(turns, seed):
             click.echo(line)
     if "whole" in parts or not parts:
-        for line in _whole(sets, turns, seconds, seed):
+        from benchmarks.telemetry.whole import Effort
+
+        chosen = [arm for arm in ARMS if not arms or arm in {BARE, *arms}]
+        for line in _whole(chosen, Effort(sets, turns, seconds), seed):
             click.echo(line)
 
 
@@ -65,7 +74,6 @@ def _inside(rounds: int, requests: int, seed: int) -> Iterator[str]:
 def _direct(rounds: int, seed: int) -> Iterator[str]:
     from benchmarks.pairs import ratio, summarise
     from benchmarks.peers.session import UnmeasuredError
-    from benchmarks.telemetry.arms import BARE
     from benchmarks.telemetry.direct import measure
 
     try:
@@ -81,19 +89,18 @@ def _direct(rounds: int, seed: int) -> Iterator[str]:
             yield f"{path:18}{arm:22}{us:8.1f}{least_us:8.1f}   {share}"
 
 
-def _whole(sets: int, turns: int, seconds: float, seed: int) -> Iterator[str]:
+def _whole(arms: Sequence[str], effort: Effort, seed: int) -> Iterator[str]:
     from benchmarks.peers.session import UnmeasuredError
-    from benchmarks.telemetry.arms import ARMS
-    from benchmarks.telemetry.whole import Effort, measure
+    from benchmarks.telemetry.whole import measure
 
     try:
-        found = measure(Effort(sets, turns, seconds), seed, lambda text: click.echo(text, err=True))
+        found = measure(arms, effort, seed, lambda text: click.echo(text, err=True))
     except UnmeasuredError as error:
         raise click.ClickException(str(error)) from error
     yield "whole: through Nginx, one worker; ratios of paired loads, bare throughput by the arm's"
     yield f"{'path':18}{'arm':22}{'1/s':>8}   {'slower by':26}{'worker us':>9}   CPU ratio to bare"
     for path, figures in found.items():
-        for arm in ARMS:
+        for arm in arms:
             per_second, cpu_us = figures.middle(arm)
             slower, cost = str(figures.slowdown(arm)), figures.cost(arm)
             yield f"{path:18}{arm:22}{per_second:8.0f}   {slower:26}{cpu_us:9.1f}   {cost}"

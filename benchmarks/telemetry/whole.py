@@ -73,8 +73,10 @@ class Effort:
     seconds: float
 
 
-def measure(effort: Effort, seed: int, say: Callable[[str], None]) -> dict[str, Figures]:
-    """Load every arm at every path, in turns; figures by path.
+def measure(
+    arms: Sequence[str], effort: Effort, seed: int, say: Callable[[str], None]
+) -> dict[str, Figures]:
+    """Load these arms at every path, in turns; figures by path.
 
     Raises:
         UnmeasuredError: a stack does not come up, or fails under load.
@@ -87,11 +89,11 @@ def measure(effort: Effort, seed: int, say: Callable[[str], None]) -> dict[str, 
         with (
             tempfile.TemporaryDirectory(prefix="windlass-bench-") as folder,
             redis(Path(folder), cpus.load, say) as address,
-            standing(_places(Path(folder), address), cpus) as stacks,
+            standing(_places(arms, Path(folder), address), cpus) as stacks,
             sender(cpus.load) as sends,
         ):
             for name, figures in found.items():
-                order = list(ARMS)
+                order = list(arms)
                 rng.shuffle(order)
                 _load(name, {arm: stacks[server_of(arm)] for arm in order}, sends, effort, figures)
     return found
@@ -135,16 +137,15 @@ def _paired(these: Sequence[float], those: Sequence[float]) -> Ratio:
     )
 
 
-def _places(folder: Path, address: str) -> list[Place]:
+def _places(arms: Sequence[str], folder: Path, address: str) -> list[Place]:
     return [
         Place(
-            arm=server_of(name),
+            arm=server,
             root=ROOT,
             python=Path(sys.executable),
-            environ={**os.environ, **arm.settings},
+            environ={**os.environ, **ARMS[server].settings},
             redis=address,
-            folder=folder / server_of(name),
+            folder=folder / server,
         )
-        for name, arm in ARMS.items()
-        if name == server_of(name)
+        for server in dict.fromkeys(server_of(name) for name in arms)
     ]
