@@ -1,7 +1,9 @@
 """Slowdowns of known size, put into a checkout by lines at the end of a module.
 
 Work is a loop whose number of turns was measured on this machine, not a wait until some time has
-passed: so it takes longer when the machine is slower, as real work does.
+passed: so it takes longer when the machine is slower, as real work does. A sleep is one of every
+sixteenth request, as long as sixteen: to fall asleep and wake up takes some microseconds, which
+would be a tenth of a request by themselves.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def inject(injection: Injection, tree: Path, levels: Mapping[str, float]) -> Non
     statement = {
         "loop": f"for _ in range({round(seconds / turn_s())}):\n        pass",
         "redis": "await self.services.store.ping()",
-        "sleep": f"__import__('time').sleep({seconds!r})",
+        "sleep": f"_nap({seconds!r})",
     }[injection.how]
     lines = _AROUND_PLAN if injection.file == _PLAN else _AROUND_GET
     file = tree / injection.file
@@ -182,7 +184,19 @@ def plan(*arguments, **options):
     return _without(*arguments, **options)
 """
 _AROUND_GET = """\
+import ctypes
+import itertools
+import time
+
+_SET_TIMER_SLACK = 29
+ctypes.CDLL(None).prctl(_SET_TIMER_SLACK, 1, 0, 0, 0)  # else each sleep is 50 microseconds longer
+_numbers = itertools.count()
 _without = HomeHandler.get
+
+
+def _nap(seconds):
+    if next(_numbers) % 16 == 0:
+        time.sleep(16 * seconds)
 
 
 async def _get(self):
