@@ -341,10 +341,10 @@ def serve(context: Context) -> None:
     from app.stack import groups, launch
 
     inherited = state.from_environment(os.environ)
-    left = groups.noted(os.environ.pop(launch.LEFT_VARIABLE, ""))
     try:
         options = _master_options(context, inherited)
-        groups.wait_for_end(left)
+        if inherited is None:
+            groups.wait_for_left(options.run_dir, launch.MASTER)
         master = Master(options, inherited)
     except Exception as error:
         if inherited is not None:

@@ -12,11 +12,15 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
 
 from app.files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TERM_GRACE_S = 2.0
 _KILL_GRACE_S = 5.0
@@ -34,6 +38,8 @@ class Group(msgspec.Struct):
         started: the same by the wall clock, seconds since the epoch, for people.
         user: numeric id of the user that ran it.
         starts: how often it was started since the stack came up.
+        left: processes of an earlier start that still had to end when this one began, as `_note`
+            writes them.
     """
 
     pgid: int
@@ -42,10 +48,17 @@ class Group(msgspec.Struct):
     started: float
     user: int
     starts: int = 1
+    left: str = ""
 
 
-def record_own(folder: Path, name: str) -> None:
-    """Record this process, which leads its group, as the program `name`."""
+def record_own(folder: Path, name: str, left: Sequence[psutil.Process] = ()) -> None:
+    """Record this process, which leads its group, as the program `name`.
+
+    Args:
+        folder: of the records.
+        name: of the program.
+        left: of an earlier start, asked to end and not waited for.
+    """
     before = read(folder, name)
     group = Group(
         os.getpid(),
@@ -54,6 +67,7 @@ def record_own(folder: Path, name: str) -> None:
         time.time(),
         os.getuid(),
         before.starts + 1 if before else 1,
+        _note(left),
     )
     write_whole(_file(folder, name), msgspec.json.encode(group))
 
@@ -95,15 +109,22 @@ def ask_to_end(folder: Path, name: str) -> list[psutil.Process]:
     return survivors
 
 
-def wait_for_end(asked: list[psutil.Process]) -> None:
+def wait_for_end(asked: Sequence[psutil.Process]) -> None:
     """Wait until what was asked to end is gone; kill what takes too long."""
     if not _are_gone(asked, _TERM_GRACE_S):
         _signal(asked, signal.SIGKILL)
         _are_gone(asked, _KILL_GRACE_S)
 
 
-def note(processes: list[psutil.Process]) -> str:
-    """Processes as text, from which `noted` finds them again in the same boot."""
+def wait_for_left(folder: Path, name: str) -> None:
+    """Wait for the end of what a program's own record says is left of an earlier start."""
+    group = read(folder, name)
+    if group and group.boot == _boot():
+        wait_for_end(_noted(group.left))
+
+
+def _note(processes: Sequence[psutil.Process]) -> str:
+    """Processes as text, from which `_noted` finds them again in the same boot."""
     entries = []
     for process in processes:
         with contextlib.suppress(OSError):  # gone already
@@ -111,7 +132,7 @@ def note(processes: list[psutil.Process]) -> str:
     return " ".join(entries)
 
 
-def noted(text: str) -> list[psutil.Process]:
+def _noted(text: str) -> list[psutil.Process]:
     """Those of the noted processes that still are there."""
     found = []
     for entry in text.split():
@@ -119,16 +140,16 @@ def noted(text: str) -> list[psutil.Process]:
         with contextlib.suppress(OSError, psutil.NoSuchProcess):
             if start_ticks(int(pid)) == int(ticks):
                 found.append(psutil.Process(int(pid)))
-    return found
+    return [process for process in found if lives(process)]
 
 
-def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 
-def _are_gone(processes: list[psutil.Process], timeout_s: float) -> bool:
+def _are_gone(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while any(map(lives, processes)):
         if time.monotonic() > deadline:
@@ -148,7 +169,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def members(group: Group) -> list[psutil.Process]:
-    """The living processes of a recorded group, this one excepted."""
+    """The living processes of a recorded group and of what it found left, this one excepted."""
     if group.boot != _boot():
         return []
     found = [process for process in psutil.process_iter() if _belongs(process, group)]
@@ -156,8 +177,8 @@ def members(group: Group) -> list[psutil.Process]:
     # A pid is not given out while a group bears its number, so another leader means another group:
     # the recorded one is gone.
     if leader and start_ticks(leader.pid) != group.ticks:
-        return []
-    return found
+        found = []
+    return found + _noted(group.left)
 
 
 def start_ticks(pid: int) -> int:

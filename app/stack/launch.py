@@ -5,8 +5,8 @@ records the program's process group, lifts the limit of open files, and becomes 
 same process. So a stack whose processes are all killed leaves nothing, and one that lost some of
 them is made whole by the next start.
 
-Workers that a killed master left may be finishing a request for seconds. The next master is told of
-them and waits for them itself, after it has loaded its code.
+Workers that a killed master left may be finishing a request for seconds. The next master finds them
+in its record and waits for them itself, after it has loaded its code.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from pathlib import Path
 
 from app.prctl import die_with_parent
 
+MASTER = "web"
 OPEN_FILES = 65536
 _OF_SUPERVISORD = "supervisord"
-_OF_MASTER = "web"
-LEFT_VARIABLE = "WINDLASS_LEFT"
 
 
 def argv(
@@ -61,12 +60,10 @@ def main(arguments: list[str]) -> None:
     left = groups.ask_to_end(run_dir, name)
     for process in left:
         sys.stderr.write(f"windlass: ending process {process.pid}, left by an earlier {name}\n")
-    if name == _OF_MASTER:
-        os.environ[LEFT_VARIABLE] = groups.note(left)
-    else:
+    if name != MASTER:
         groups.wait_for_end(left)
     try:
-        groups.record_own(run_dir, name)
+        groups.record_own(run_dir, name, left)
     except OSError as error:  # a full disk must not keep a program from starting
         sys.stderr.write(f"windlass: {name} cannot be recorded: {error}\n")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

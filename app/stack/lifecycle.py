@@ -133,9 +133,10 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
 
 def reload_timeout_s(settings: Settings) -> float:
     """Seconds in which a reload or a way back has come to a verdict."""
-    # The master checks the code, loads it, waits for its workers and, where they do not serve,
-    # loads the code of before: each in this time.
-    return 4.0 * settings.start_timeout_s + settings.probation_s
+    # The master checks the code, loads it and waits for its workers, each in this time; where they
+    # do not serve, it loads the code of before, which is known to load and gets half of it. With
+    # the defaults that is less than a deployment gives a host (`start_timeout_s` of deploy.toml).
+    return 3.5 * settings.start_timeout_s + settings.probation_s
 
 
 def go_back(layout: Layout, timeout_s: float) -> str:

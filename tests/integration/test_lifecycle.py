@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from app.stack import groups
 from tests.support import HTML, Stack, free_port, wait_for
 
 if TYPE_CHECKING:
@@ -219,6 +220,46 @@ def test_path_with_spaces_serves(make_stack: Callable[..., Stack]) -> None:
     assert stack.counter() == 1
     address = stack.get("/", headers=HTML).text.split('rel="stylesheet" href="')[1].split('"')[0]
     assert stack.get(address).status_code == 200
+
+
+def test_worker_that_cannot_end_is_killed_before_another_master_serves(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    stack.up()
+    master = stack.pid("web")
+    stopped = kill_master_and_stop_a_worker(stack)
+    wait_for(lambda: stack.pid("web") not in {0, master}, "another master", 30)
+    wait_for(lambda: _healthy(stack), "service after the kill", 30)
+    assert not groups.lives(stopped)
+
+
+def test_worker_that_cannot_end_is_killed_although_no_other_master_starts(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    file = stack.state.parent / "settings.env"
+    file.write_text("")
+    stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    stack.up()
+    file.write_text("ENVIRONMENT=$$$\n")
+    stopped = kill_master_and_stop_a_worker(stack)
+    wait_for(lambda: "ENVIRONMENT" in stack.log("web"), "a master that cannot start", 30)
+    assert groups.lives(stopped), "what this is about"
+    stack.down()
+    assert not groups.lives(stopped)
+
+
+def kill_master_and_stop_a_worker(stack: Stack) -> psutil.Process:
+    """Leave a worker that SIGTERM does not end, since it cannot run."""
+    worker, master = psutil.Process(stack.pid("web/0")), stack.pid("web")
+    worker.suspend()
+    os.kill(master, signal.SIGKILL)
+    # The kernel has what was stopped go on when the parent of its group dies.
+    while worker.ppid() == master:
+        time.sleep(0.0001)
+    worker.suspend()
+    return worker
 
 
 def test_deep_folder_serves(make_stack: Callable[..., Stack]) -> None:

@@ -32,7 +32,6 @@ DEADLINE_S = 20.0
 LEADER_WITH_CHILD = "sleep 300 & echo $!; wait"
 LEADER_WITH_STUBBORN_CHILD = """(trap '' TERM; exec sleep 300) & echo $!; wait"""
 LEADER_ALONE = "echo $$; exec sleep 300"
-MASTER = "web"
 
 
 class Program:
@@ -234,18 +233,27 @@ def test_next_start_of_a_program_ends_what_its_last_left(
     assert (group.pgid, group.starts) == (second.pid, 2)
 
 
-def test_next_master_is_told_of_what_its_last_left_and_loads_meanwhile(
+def test_next_master_loads_meanwhile_and_waits_itself(
     tmp_path: Path, start: Callable[[str, str], Program]
 ) -> None:
-    first = start(MASTER, LEADER_WITH_STUBBORN_CHILD)
+    first = start(launch.MASTER, LEADER_WITH_STUBBORN_CHILD)
     first.kill_leader()
-    second = start(MASTER, LEADER_ALONE)
+    start(launch.MASTER, LEADER_ALONE)
     assert is_alive(first.told), "nobody waited for it"
-    environ = psutil.Process(second.pid).environ()
-    left = groups.noted(environ[launch.LEFT_VARIABLE])
-    assert [process.pid for process in left] == [first.told]
-    groups.wait_for_end(left)
-    assert is_gone_in_time(first.told)
+    groups.wait_for_left(tmp_path, launch.MASTER)
+    assert not is_alive(first.told)
+
+
+def test_what_was_left_is_swept_although_the_next_master_was_killed_as_well(
+    tmp_path: Path, start: Callable[[str, str], Program]
+) -> None:
+    first = start(launch.MASTER, LEADER_WITH_STUBBORN_CHILD)
+    for _ in range(2):
+        last = start(launch.MASTER, LEADER_ALONE)
+        last.kill_leader()
+    assert is_alive(first.told)
+    assert groups.sweep(tmp_path, launch.MASTER) == [first.told]
+    assert not is_alive(first.told)
 
 
 def test_next_start_of_what_holds_a_port_waits(
@@ -257,19 +265,19 @@ def test_next_start_of_what_holds_a_port_waits(
     assert not is_alive(first.told)
 
 
-def test_note_of_what_is_gone_or_another_finds_nobody(
+def test_what_was_left_is_not_another_of_its_number(
     tmp_path: Path, start: Callable[[str, str], Program]
 ) -> None:
-    program = start(MASTER, LEADER_ALONE)
-    process = psutil.Process(program.pid)
-    note = groups.note([process])
-    assert groups.noted(note) == [process]
-    pid, _, ticks = note.partition("@")
-    assert groups.noted(f"{pid}@{int(ticks) - 1}") == [], "another had this number before"
-    program.kill_leader()
-    assert groups.noted(note) == []
-    assert groups.note([process]) == ""
-    assert groups.noted("") == []
+    first = start(launch.MASTER, LEADER_WITH_STUBBORN_CHILD)
+    first.kill_leader()
+    start(launch.MASTER, LEADER_ALONE).kill_leader()
+    group = group_of(tmp_path, launch.MASTER)
+    pid, _, ticks = group.left.partition("@")
+    assert int(pid) == first.told
+    left = f"{pid}@{int(ticks) - 1}"
+    write(tmp_path, launch.MASTER, msgspec.structs.replace(group, left=left))
+    assert groups.sweep(tmp_path, launch.MASTER) == []
+    assert is_alive(first.told)
 
 
 def test_group_without_anybody_left_sweeps_nothing(
