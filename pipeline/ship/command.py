@@ -26,6 +26,7 @@ _NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
 _BUILD_TIMEOUT_S = 5400
 _COPY_TIMEOUT_S = 1800
 _WINDLASS_TIMEOUT_S = 2400
+_NOTIFY_TIMEOUT_S = 120
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _BUNDLE = click.Path(file_okay=False, exists=True, path_type=Path)
 _MARK = "windlass-gate"
@@ -72,8 +73,17 @@ def notify_command(environment: str, others: tuple[str, ...]) -> None:
     reason = f"the pipeline ended at {', '.join(ended)}: {_run_address()}"
     concerned = [environment, *verdict.concerned(results, others)]
     # Each is told, whatever became of telling another.
-    codes = [_code_of_windlass("notify", each, "failed", "--reason", reason) for each in concerned]
-    sys.exit(max(codes))
+    told = [_is_told(each, reason) for each in concerned]
+    sys.exit(0 if all(told) else 1)
+
+
+def _is_told(environment: str, reason: str) -> bool:
+    words = ("notify", environment, "failed", "--reason", reason)
+    try:
+        return _code_of_windlass(*words, timeout_s=_NOTIFY_TIMEOUT_S) == 0
+    except subprocess.TimeoutExpired as error:
+        click.echo(f"{environment} was not told: {error}", err=True)
+        return False
 
 
 @command.command("comment")
@@ -340,6 +350,6 @@ def _windlass(*words: str) -> None:
         sys.exit(code)
 
 
-def _code_of_windlass(*words: str) -> int:
+def _code_of_windlass(*words: str, timeout_s: float = _WINDLASS_TIMEOUT_S) -> int:
     argv = (sys.executable, "-m", "app", *words)
-    return subprocess.run(argv, check=False, timeout=_WINDLASS_TIMEOUT_S).returncode
+    return subprocess.run(argv, check=False, timeout=timeout_s).returncode

@@ -117,15 +117,21 @@ def test_command_of_the_clone_that_takes_too_long_is_ended_with_what_it_started(
     wait_for(lambda: not is_alive(int(child)), "its child to end")
 
 
+@pytest.mark.timeout(240)
 @needs_git
 def test_self_test_that_is_told_to_end_leaves_no_clone_and_no_process(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "pipeline", "ci", "--selftest", "--job", "smoke")
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL
     ) as process:
-        wait_for(lambda: list(tmp_path.glob("windlass-selftest-*/clone/needs.json")), "a clone", 60)
-        process.terminate()
-        assert process.wait(90) == 130
+        try:
+            wait_for(
+                lambda: list(tmp_path.glob("windlass-selftest-*/clone/needs.json")), "a clone", 60
+            )
+            process.terminate()
+            assert process.wait(90) == 130
+        finally:
+            process.kill()
     assert not list(tmp_path.glob("windlass-selftest-*"))
     assert not [one for one in psutil.process_iter(["cwd"])
                 if str(one.info["cwd"]).startswith(str(tmp_path))]  # fmt: skip
