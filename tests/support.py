@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 GIT = shutil.which("git") or ""
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-COMMAND_TIMEOUT_S = 120
+COMMAND_TIMEOUT_S = 100  # shorter than the limit of a test, which knows no command
 
 
 def free_port() -> int:

@@ -154,13 +154,13 @@ def log_group(wanted: Installation) -> str:
     return f"{wanted.user}-log"
 
 
-def group_of_nix(socket: Path = NIX_SOCKET) -> str:
+def group_of_nix(folder: Path = NIX_SOCKET) -> str:
     """The group whose members alone reach Nix' daemon, as Debian has it; empty where anybody may.
 
     Root's own group is none that a user could be put into for that.
     """
     try:
-        found = socket.stat()
+        found = folder.stat()
     except FileNotFoundError:
         return ""
     anybody = found.st_mode & stat.S_IXOTH

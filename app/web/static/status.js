@@ -4,7 +4,7 @@
 
 const LINES = {
   requests: [["requests_per_s", "--accent", "requests/s"], ["errors_per_s", "--bad", "errors/s"]],
-  durations: [["p50_ms", "--accent", "ms (half)"], ["p99_ms", "--gas", "ms (99 of 100)"]],
+  durations: [["p50_ms", "--accent", "ms (p50)"], ["p99_ms", "--gas", "ms (p99)"]],
 };
 // What is marked in red among what changed; the rest is marked, too.
 const FAILURES = new Set(["worker died", "reload failed", "went back"]);
