@@ -116,9 +116,10 @@ def inject(injection: Injection, tree: Path, levels: Mapping[str, float]) -> Non
         "sleep": f"_nap({seconds!r})",
     }[injection.how]
     lines = _AROUND_PLAN if injection.file == _PLAN else _AROUND_GET
+    before = _NAP if injection.how == "sleep" else ""
     file = tree / injection.file
     text = file.read_text(encoding="utf-8")
-    file.write_text(f"{text}\n\n{lines.format(statement=statement)}", encoding="utf-8")
+    file.write_text(f"{text}\n\n{before}{lines.format(statement=statement)}", encoding="utf-8")
 
 
 def _seconds(injection: Injection, levels: Mapping[str, float]) -> float:
@@ -183,7 +184,7 @@ def plan(*arguments, **options):
     {statement}
     return _without(*arguments, **options)
 """
-_AROUND_GET = """\
+_NAP = """\
 import ctypes
 import itertools
 import time
@@ -191,12 +192,16 @@ import time
 _SET_TIMER_SLACK = 29
 ctypes.CDLL(None).prctl(_SET_TIMER_SLACK, 1, 0, 0, 0)  # else each sleep is 50 microseconds longer
 _numbers = itertools.count()
-_without = HomeHandler.get
 
 
 def _nap(seconds):
     if next(_numbers) % 16 == 0:
         time.sleep(16 * seconds)
+
+
+"""
+_AROUND_GET = """\
+_without = HomeHandler.get
 
 
 async def _get(self):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from benchmarks.http.slices import Slices, levels
+from benchmarks.http.slices import Slices, levels, undisturbed
 from benchmarks.peers.session import UnmeasuredError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONTROL = "control"
 _LOAD_SHARE = 0.4
-"""Rate of the open loop, as a share of what the base could do in the trial."""
+"""Rate of the open loop, as a share of what the slowest arm could do in the trial."""
 _CONNECTIONS = 16
 _IDLE_SHARE = 0.2
 """Share of an arm's slices that may show no CPU time."""
@@ -98,6 +98,9 @@ class Bench:
             names: of the benchmarks, short; all of them on these stacks.
             stacks: by arm.
             turns: the arms in the round's order.
+
+        Raises:
+            UnmeasuredError: what sends the loads has ended.
         """
         found = Outcomes()
         for name in names:
@@ -112,7 +115,7 @@ class Bench:
     def _load(self, name: str, stacks: Mapping[str, Stack], found: Outcomes) -> None:
         asked = _of_each(stacks, lambda stack: stack.check(name))
         before = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
-        closed = _undisturbed(self._send(stacks, asked, self.effort.closed, None))
+        closed = _at_work(self._send(stacks, asked, self.effort.closed, None))
         after = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
         shares = _of_each(
             stacks, lambda stack: closed[stack.arm].share(after[stack.arm] - before[stack.arm])
@@ -188,29 +191,21 @@ class _Loaded:
         return float(np.percentile(np.concatenate([turn.latencies_s for turn in self.turns]), 99))
 
 
-def _undisturbed(loaded: Mapping[str, _Loaded]) -> dict[str, _Loaded]:
-    """Without the sweeps in which an arm used no CPU time.
-
-    Where the host takes a virtual CPU away, the kernel takes as much from the next work's account:
-    a slice that was mostly stolen then shows some answers and no time at all.
+def _at_work(loaded: Mapping[str, _Loaded]) -> dict[str, _Loaded]:
+    """Without the sweeps that `undisturbed` leaves out.
 
     Raises:
-        _FailedError: so many that the servers were not at work.
+        _FailedError: so many of an arm that its server was not at work.
     """
-    idle = {arm: {at for at, turn in enumerate(of.turns) if turn.cpu_s <= 0}
-            for arm, of in loaded.items()}  # fmt: skip
-    failed = {
-        arm: f"{arm} used no CPU time in {len(at)} of {len(loaded[arm].turns)} slices"
-        for arm, at in idle.items()
-        if len(at) > _IDLE_SHARE * len(loaded[arm].turns)
-    }
+    failed = {}
+    for arm, of in loaded.items():
+        idle = sum(turn.cpu_s <= 0 for turn in of.turns)
+        if idle > _IDLE_SHARE * len(of.turns):
+            failed[arm] = f"{arm} used no CPU time in {idle} of {len(of.turns)} slices"
     if failed:
         raise _FailedError(failed)
-    left_out = set().union(*idle.values())
-    return {
-        arm: replace(of, turns=[turn for at, turn in enumerate(of.turns) if at not in left_out])
-        for arm, of in loaded.items()
-    }
+    turns = undisturbed({arm: of.turns for arm, of in loaded.items()})
+    return {arm: replace(of, turns=turns[arm]) for arm, of in loaded.items()}
 
 
 def _levels(loaded: Mapping[str, _Loaded], figure: Callable[[Slice], float]) -> dict[str, float]:

@@ -101,9 +101,10 @@ def _write(pipe: IO[bytes], message: bytes) -> None:
 
 
 def _read(pipe: IO[bytes]) -> bytes:
-    """The next message; empty at the end."""
-    length = pipe.read(_LENGTH_BYTES)
-    return pipe.read(int.from_bytes(length, "big")) if len(length) == _LENGTH_BYTES else b""
+    """The next message; empty at the end, and where the other side has ended within one."""
+    length = int.from_bytes(pipe.read(_LENGTH_BYTES), "big")
+    message = pipe.read(length)
+    return message if len(message) == length else b""
 
 
 if __name__ == "__main__":

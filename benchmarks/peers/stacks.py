@@ -66,7 +66,7 @@ def behind_nginx(name: str, session: Session, workers: int) -> Iterator[Server]:
             _socket_path(made, slot).symlink_to(_socket_path(made, 0))
     lifecycle.test_nginx(made)
     upgrade.point(made.layout, made.nginx.path)
-    argv = (sys.executable, "-m", "supervisor.supervisord", "-c", str(made.supervisord_conf))
+    argv = (sys.executable, "-m", "app.stack.supervisord", "-c", str(made.supervisord_conf))
     log = session.scratch / f"stack-{name}.log"
     with running(Command(argv, environ), log) as process:
         address = f"127.0.0.1:{made.settings.port}"

@@ -21,12 +21,9 @@ _REQUESTS = 160
               help="Only this part; may be repeated.")  # fmt: skip
 @click.option("--rounds", default=200, show_default=True, help="Of the part inside.")
 @click.option("--requests", default=50, show_default=True, help="Of a turn of the part inside.")
-@click.option(
-    "--sets",
-    default=20,
-    show_default=True,
-    help="Fresh stacks of the part whole.",
-)
+# Fewer have no interval of 95 %.
+@click.option("--sets", default=20, show_default=True, type=click.IntRange(min=6),
+              help="Fresh stacks of the part whole.")  # fmt: skip
 @click.option("--turns", default=10, show_default=True, help="Rounds of direct, sweeps of a set.")
 @click.option("--arm", "arms", multiple=True, type=click.Choice(ARMS),
               help="Of the part whole, only this and the bare one; may be repeated.")  # fmt: skip

@@ -61,9 +61,9 @@ def test_each_server_has_a_turn_in_each_sweep_over_kept_connections(slices: Slic
         assert of.errors == [{}, {}]
         assert [len(turns) for turns in of.slices] == [3, 3]
         for turns, spent_s in zip(of.slices, of.spent_s, strict=True):
-            assert all(turn.answered > 0 and turn.cpu_s > 0 for turn in turns)
+            assert all(turn.answered > 0 for turn in turns)
             # The sweep that warms up is in what was spent in all, and in no slice.
-            assert sum(turn.cpu_s for turn in turns) < spent_s
+            assert 0 < sum(turn.cpu_s for turn in turns) < spent_s
     assert all(turn.seconds > 0.015 and not turn.latencies_s for turn in found.slices[0])
     assert [len(turn.latencies_s) for turn in again.slices[1]] == [10, 10, 10]
 
@@ -87,7 +87,7 @@ def test_arm_without_an_answer_is_named_and_no_other(stacks: dict[str, Stack]) -
     gone = Stack("B1", "127.0.0.1:1", stacks["B1"].serving)
     steps: list[int] = []
     with sender(None) as sent:
-        bench = Bench(sent, Effort(0.02, 3, 3), {}, lambda: steps.append(1))
+        bench = Bench(sent, Effort(0.02, 12, 3), {}, lambda: steps.append(1))
         right = bench.load_all(["control"], stacks, ["A1", "B1"])
         wrong = bench.load_all(["control"], {**stacks, "B1": gone}, ["A1", "B1"])
     assert steps == [1, 1]
