@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app import identity
+from benchmarks.ports import free_port
 from pipeline.jobs import ROOT, PipelineError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _ask(url: str, release: dict[str, Any], *more: str) -> None:
 def _stack() -> Iterator[tuple[str, dict[str, Any]]]:
     """The whole stack of this checkout, on a port and in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="windlass-smoke-") as folder:
-        port = _free_port()
+        port = free_port()
         environ = os.environ | {
             "STATE_DIR": folder, "HOST": "127.0.0.1", "PORT": str(port), "PLAN_PORT": "",
             "WORKERS": "2", "REDIS_MANAGED": "yes", "ENVIRONMENT": "TESTING",
@@ -110,7 +110,7 @@ def _container() -> Iterator[tuple[str, dict[str, Any]]]:
     release = json.loads(Path(_built("release"), "release.json").read_text(encoding="utf-8"))
     _load(_built("image"))
     name = f"windlass-smoke-{uuid.uuid4().hex[:8]}"
-    port = _free_port()
+    port = free_port()
     tag = f"{release['name']}:{release['release']}"
     run = ("docker", "run", "--detach", "--rm", "--name", name, "--read-only", "--cap-drop=ALL",
            "--tmpfs=/tmp", "--tmpfs=/var/lib/windlass:uid=18000,mode=0700",
@@ -172,9 +172,3 @@ def _described(metadata: dict[str, Any]) -> dict[str, Any]:
         "version": metadata["version"], "commit": commit,
         "release": f"{metadata['version']}-{commit[:9]}",
     }  # fmt: skip
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

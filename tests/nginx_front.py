@@ -23,7 +23,8 @@ from app.stack import binaries, layout, nginx, render
 from app.stack.plan import Plan, StaticFiles
 from app.web.application import STATIC_FOLDER
 from app.web.assets import Assets
-from tests.support import ROOT, free_port, wait_for
+from benchmarks.ports import free_port
+from tests.support import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from app import config
 from app.config import Sources
 from app.stack import layout, lifecycle
 from app.stack import status as stack_status
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,6 @@ ROOT = Path(__file__).resolve().parent.parent
 GIT = shutil.which("git") or ""
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 COMMAND_TIMEOUT_S = 100  # shorter than the limit of a test, which knows no command
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def git(folder: Path, *words: str) -> str:

@@ -23,6 +23,7 @@ import psutil
 from app.prctl import die_with_parent
 from app.process import state
 from benchmarks.chaos import releases
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,13 +218,6 @@ class Site:
     def processes(self) -> list[psutil.Process]:
         """Every process of the stack."""
         return [self._top, *self._top.children(recursive=True)] if self._top else []
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float, what: str) -> float:

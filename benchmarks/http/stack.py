@@ -14,9 +14,10 @@ import psutil
 from benchmarks.http.cpu import spent_s
 from benchmarks.http.paths import asked
 from benchmarks.http.slices import Server
-from benchmarks.peers.probe import answers, ask, free_port
+from benchmarks.peers.probe import answers, ask
 from benchmarks.peers.processes import Command, running, tree, wait_until
 from benchmarks.peers.session import UnmeasuredError
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

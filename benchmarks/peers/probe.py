@@ -43,10 +43,3 @@ def _connected(address: str) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

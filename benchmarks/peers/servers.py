@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.peers.apps.names import REDIS_VARIABLE
-from benchmarks.peers.probe import answers, free_port
+from benchmarks.peers.probe import answers
 from benchmarks.peers.processes import Command, running, wait_until
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from app.files import write_whole
 from app.stack import launch, lifecycle, plan, render, upgrade
 from app.web.application import STATIC_FOLDER
 from app.web.assets import Assets
-from benchmarks.peers.probe import answers, free_port
+from benchmarks.peers.probe import answers
 from benchmarks.peers.processes import Command, running, wait_until
 from benchmarks.peers.run import say
 from benchmarks.peers.servers import (
@@ -29,6 +29,7 @@ from benchmarks.peers.servers import (
     is_application,
     settings,
 )
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,9 +20,10 @@ from benchmarks.http.cpu import spent_s
 from benchmarks.machine import ROOT
 from benchmarks.open_loop import request_of
 from benchmarks.peers.paths import PAYLOAD
-from benchmarks.peers.probe import answers, free_port
+from benchmarks.peers.probe import answers
 from benchmarks.peers.processes import Command, running
 from benchmarks.peers.session import UnmeasuredError
+from benchmarks.ports import free_port
 from benchmarks.telemetry.arms import ARMS, server_of
 
 if TYPE_CHECKING:

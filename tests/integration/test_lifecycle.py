@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 from app.stack import groups
-from tests.support import HTML, Stack, free_port, wait_for
+from benchmarks.ports import free_port
+from tests.support import HTML, Stack, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from benchmarks.ports import free_port
 from tests.nginx_front import Front, make_certificate, running
-from tests.support import Stack, free_port, wait_for
+from tests.support import Stack, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.support import HTML, Stack, free_port, wait_for
+from benchmarks.ports import free_port
+from tests.support import HTML, Stack, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.support import Stack, free_port, wait_for
+from benchmarks.ports import free_port
+from tests.support import Stack, wait_for
 from tests.traffic import Traffic, waits_for_idle_clients
 
 if TYPE_CHECKING:

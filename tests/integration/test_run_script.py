@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import ROOT, free_port
+from benchmarks.ports import free_port
+from tests.support import ROOT
 
 NOBODY = 65534
 INSTALL_TIMEOUT_S = 300

@@ -17,8 +17,9 @@ from app.telemetry import station
 from app.telemetry.answered import Answered
 from app.telemetry.station import Nowhere
 from app.telemetry.trace import PassOn
+from benchmarks.ports import free_port
 from tests.otlp_receiver import Collector, receiving
-from tests.support import ROOT, free_port, wait_for
+from tests.support import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

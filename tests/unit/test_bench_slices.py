@@ -18,7 +18,7 @@ from benchmarks.http.stack import Stack
 from benchmarks.peers.probe import answers, ask
 from benchmarks.peers.processes import Command, running, wait_until
 from benchmarks.peers.session import UnmeasuredError
-from tests.support import free_port
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

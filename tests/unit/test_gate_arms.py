@@ -28,8 +28,9 @@ from benchmarks.micro.work import PIECES, SWEEPS, make
 from benchmarks.peers.probe import answers
 from benchmarks.peers.processes import Command, running, wait_until
 from benchmarks.peers.session import UnmeasuredError
+from benchmarks.ports import free_port
 from tests.gate_records import DECLARED
-from tests.support import ROOT, free_port, wait_for
+from tests.support import ROOT, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -313,6 +314,7 @@ def test_process_that_fails_says_why_and_keeps_no_other_waiting(tmp_path: Path) 
 
 _MEASURES = """
 import os, sys, time
+from benchmarks.ports import free_port
 from benchmarks.micro import turns
 for _ in range(3):
     turns.wait()

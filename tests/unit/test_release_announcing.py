@@ -19,7 +19,8 @@ from aiosmtpd.smtp import AuthResult
 
 from app.release.announcing import News, announce
 from app.release.inventory import Notify
-from tests.support import ROOT, free_port
+from benchmarks.ports import free_port
+from tests.support import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,9 +22,10 @@ from app.stack import binaries
 from benchmarks.chaos.plot import Mark
 from benchmarks.chaos.record import Record, percentile
 from benchmarks.chaos.releases import ROOT
-from benchmarks.chaos.site import Site, free_port, site, wait_for
+from benchmarks.chaos.site import Site, site, wait_for
 from benchmarks.chaos.traffic import traffic
 from benchmarks.chaos.verdicts import NotMeasurableError, Outcome, Verdict
+from benchmarks.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
