@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from benchmarks.http.slices import Slices, levels, undisturbed
+from benchmarks.http.slices import Slices, levels
 from benchmarks.peers.session import UnmeasuredError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ CONTROL = "control"
 _LOAD_SHARE = 0.4
 """Rate of the open loop, as a share of what the slowest arm could do in the trial."""
 _CONNECTIONS = 16
-_IDLE_SHARE = 0.2
-"""Share of an arm's slices that may show no CPU time."""
 _FEWEST = 10
 """Requests of a slice of an open loop."""
 T = TypeVar("T")
@@ -115,7 +113,7 @@ class Bench:
     def _load(self, name: str, stacks: Mapping[str, Stack], found: Outcomes) -> None:
         asked = _of_each(stacks, lambda stack: stack.check(name))
         before = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
-        closed = _at_work(self._send(stacks, asked, self.effort.closed, None))
+        closed = self._send(stacks, asked, self.effort.closed, None)
         after = _of_each(stacks, lambda stack: stack.cpu_s(asked[stack.arm].served))
         shares = _of_each(
             stacks, lambda stack: closed[stack.arm].share(after[stack.arm] - before[stack.arm])
@@ -182,6 +180,11 @@ class _Loaded:
         Raises:
             UnmeasuredError: nothing was spent, or less than nothing.
         """
+        idle = sum(turn.cpu_s <= 0 for turn in self.turns)
+        if idle:
+            raise UnmeasuredError(
+                f"{self.arm} used no CPU time in {idle} of {len(self.turns)} slices"
+            )
         if whole_s <= 0:
             raise UnmeasuredError(f"{self.arm}: a process that had used CPU time left under load")
         return whole_s / self.spent_s
@@ -189,23 +192,6 @@ class _Loaded:
     def p99_s(self) -> float:
         """The 99th percentile of all latencies."""
         return float(np.percentile(np.concatenate([turn.latencies_s for turn in self.turns]), 99))
-
-
-def _at_work(loaded: Mapping[str, _Loaded]) -> dict[str, _Loaded]:
-    """Without the sweeps that `undisturbed` leaves out.
-
-    Raises:
-        _FailedError: so many of an arm that its server was not at work.
-    """
-    failed = {}
-    for arm, of in loaded.items():
-        idle = sum(turn.cpu_s <= 0 for turn in of.turns)
-        if idle > _IDLE_SHARE * len(of.turns):
-            failed[arm] = f"{arm} used no CPU time in {idle} of {len(of.turns)} slices"
-    if failed:
-        raise _FailedError(failed)
-    turns = undisturbed({arm: of.turns for arm, of in loaded.items()})
-    return {arm: replace(of, turns=turns[arm]) for arm, of in loaded.items()}
 
 
 def _levels(loaded: Mapping[str, _Loaded], figure: Callable[[Slice], float]) -> dict[str, float]:

@@ -155,18 +155,6 @@ def _cpu_s(server: Server) -> float:
     return spent
 
 
-def undisturbed(turns: Mapping[_Name, Sequence[Slice]]) -> dict[_Name, list[Slice]]:
-    """The turns of several servers without the sweeps in which one of them used no CPU time.
-
-    Where the host takes a virtual CPU away, the kernel takes as much from the next work's account:
-    a slice that was mostly stolen then shows some answers and no time at all.
-    """
-    idle = {at for of in turns.values() for at, turn in enumerate(of) if turn.cpu_s <= 0}
-    return {
-        name: [turn for at, turn in enumerate(of) if at not in idle] for name, of in turns.items()
-    }
-
-
 def levels(figures: Mapping[_Name, Sequence[float]]) -> dict[_Name, float]:
     """One figure for each of several that took turns, which few disturbed slices hardly move.
 

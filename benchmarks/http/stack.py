@@ -15,7 +15,7 @@ from benchmarks.http.cpu import spent_s
 from benchmarks.http.paths import asked
 from benchmarks.http.slices import Server
 from benchmarks.peers.probe import answers, ask
-from benchmarks.peers.processes import Command, running, tree, wait_until
+from benchmarks.peers.processes import Command, listens, running, tree, wait_until
 from benchmarks.peers.session import UnmeasuredError
 from benchmarks.ports import free_port
 
@@ -161,7 +161,10 @@ def standing(places: list[Place], cpus: Cpus) -> Iterator[dict[str, Stack]]:
 
 def _standing(place: Place, process: psutil.Process, address: str, log: Path) -> Stack:
     try:
-        wait_until(lambda: answers(address), process, log, f"the stack of {place.arm}")
+        wait_until(
+            lambda: answers(address) and listens(process, address),
+            process, log, f"the stack of {place.arm}",
+        )  # fmt: skip
         serving = _serving(place, process)
     except (UnmeasuredError, psutil.Error) as error:
         raise StandingError(place.arm, str(error)) from error

@@ -104,6 +104,16 @@ def wait_until(
         time.sleep(_POLL_S)
 
 
+def listens(process: psutil.Process, address: str) -> bool:
+    """Whether a process, or one below it, is who accepts at HOST:PORT, and not another's."""
+    port = int(address.rpartition(":")[2])
+    return any(
+        found.status == psutil.CONN_LISTEN and found.laddr.port == port
+        for each in tree(process)
+        for found in each.net_connections("tcp")
+    )
+
+
 def tree(process: psutil.Process) -> list[psutil.Process]:
     """A process and all below it."""
     return [process, *process.children(recursive=True)]

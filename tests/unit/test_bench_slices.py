@@ -13,10 +13,10 @@ import pytest
 
 from benchmarks.http.arms import Bench, Effort
 from benchmarks.http.sender import sender
-from benchmarks.http.slices import Server, Slice, Sliced, Slices, levels
+from benchmarks.http.slices import Server, Slices, levels
 from benchmarks.http.stack import Stack
-from benchmarks.peers.probe import answers, ask
-from benchmarks.peers.processes import Command, running, wait_until
+from benchmarks.peers.probe import answers
+from benchmarks.peers.processes import Command, listens, running, wait_until
 from benchmarks.peers.session import UnmeasuredError
 from benchmarks.ports import free_port
 
@@ -113,35 +113,12 @@ def test_process_that_is_not_the_one_that_serves_is_an_error(stacks: dict[str, S
     assert found.failures["http/control", "B1"] == "B1 used no CPU time in 3 of 3 slices"
 
 
-class StolenCpu:
-    """A sender whose slices in some sweeps show no CPU time on B1."""
-
-    def __init__(self, stolen: set[int], sweeps: int) -> None:
-        self._stolen, self._sweeps = stolen, sweeps
-
-    def send(self, wanted: Slices) -> Sliced:
-        """Answer as a host would that takes a CPU away."""
-        for server in wanted.servers:
-            ask(server.address, server.request)
-        slices = [
-            [Slice(100, 0.02, 0.0 if at in stolen else 0.01 + at / 1000, [])
-             for at in range(self._sweeps)]
-            for stolen in (set[int](), self._stolen)
-        ]  # fmt: skip
-        return Sliced(slices=slices, spent_s=[1e-9, 1e-9], errors=[{}, {}])
-
-
-@pytest.mark.parametrize(("stolen", "said"), [({4}, None), ({1, 4}, "2 of 8 slices")])
-def test_sweep_whose_cpu_time_was_stolen_is_left_out_for_all(
-    stacks: dict[str, Stack], stolen: set[int], said: str | None
-) -> None:
-    bench = Bench(StolenCpu(stolen, 8), Effort(0.02, 8, 0), {}, lambda: None)  # type: ignore[arg-type]
-    found = bench.load_all(["control"], stacks, ["A1", "B1"])
-    if said:
-        assert said in found.failures["http/control", "B1"]
-    else:
-        assert found.failures == {}
-        assert set(found.figures["http/control cpu"]) == {"A1", "B1"}
+def test_answer_of_another_at_its_port_is_not_its_own(tmp_path: Path) -> None:
+    with bare(tmp_path) as (process, address):
+        assert listens(process, address)
+        with subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE) as other:
+            assert not listens(psutil.Process(other.pid), address)
+            other.kill()
 
 
 def test_level_follows_neither_a_slow_sweep_nor_a_disturbed_slice() -> None:
