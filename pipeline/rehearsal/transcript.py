@@ -98,7 +98,7 @@ class Transcript:
             "",
             _ABOUT,
             "",
-            f"It took {seconds / 60:.0f} minutes, on a machine with other work.",
+            f"It took {seconds / 60:.0f} minutes.",
             "",
             "| what came | stage | what the stage did |",
             "|---|---|---|",
