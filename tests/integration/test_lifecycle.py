@@ -254,12 +254,15 @@ def test_worker_that_cannot_end_is_killed_although_no_other_master_starts(
 def kill_master_and_stop_a_worker(stack: Stack) -> psutil.Process:
     """Leave a worker that SIGTERM does not end, since it cannot run."""
     worker, master = psutil.Process(stack.pid("web/0")), stack.pid("web")
-    worker.suspend()
-    os.kill(master, signal.SIGKILL)
-    # The kernel has what was stopped go on when the parent of its group dies.
-    while worker.ppid() == master:
-        time.sleep(0.0001)
-    worker.suspend()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(stack.state / "run" / "worker-0.sock"))
+        # Half a request, so that it does not end before it is stopped.
+        client.sendall(b"POST /calculator HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.5)
+        os.kill(master, signal.SIGKILL)
+        # Not before: the kernel has what is stopped go on when the parent of its group dies.
+        wait_for(lambda: worker.ppid() != master, "the end of the master")
+        worker.suspend()
     return worker
 
 

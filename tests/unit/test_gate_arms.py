@@ -314,7 +314,6 @@ def test_process_that_fails_says_why_and_keeps_no_other_waiting(tmp_path: Path) 
 
 _MEASURES = """
 import os, sys, time
-from benchmarks.ports import free_port
 from benchmarks.micro import turns
 for _ in range(3):
     turns.wait()
