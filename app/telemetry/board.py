@@ -47,6 +47,7 @@ class Worker(msgspec.Struct):
         last_exit: how the last of those ended, for people; empty: none did.
         requests: that this process has answered.
         lag_ms: how late its event loop ran a timer, the worst of the last second; null: unknown.
+        lag_lasting_ms: the least of that in the last five seconds; null: unknown.
         memory_mb: resident memory, 10^6 bytes; null: unknown.
     """
 
@@ -62,6 +63,7 @@ class Worker(msgspec.Struct):
     last_exit: str
     requests: int | None = None
     lag_ms: float | None = None
+    lag_lasting_ms: float | None = None
     memory_mb: float | None = None
 
 

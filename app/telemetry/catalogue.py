@@ -68,6 +68,13 @@ LAG_WORST = Metric(
     "The latest that a timer was run within the last second",
     per_worker=True,
 )
+LAG_LASTING_S = 5
+LAG_LASTING = Metric(
+    "windlass_event_loop_lag_lasting_seconds",
+    GAUGE,
+    f"The least of the latest of each of the last {LAG_LASTING_S} seconds: lateness that lasts",
+    per_worker=True,
+)
 CONNECTIONS = Metric(
     "windlass_http_connections", GAUGE, "Connections of clients that are open", per_worker=True
 )
@@ -140,10 +147,10 @@ LOST_SERIES = Metric(
 )
 
 KEPT = (
-    REQUEST_DURATION, LAG, LAG_WORST, CONNECTIONS, STREAMS, REDIS_UP, REDIS_CONNECTIONS,
-    REDIS_CONNECTIONS_MAX, REDIS_IN_FLIGHT, REDIS_WAITING, REDIS_BATCHES, REDIS_CONNECTED,
-    REDIS_DISCARDED, REDIS_ERRORS, SOLVE_DURATION, WORKER_STARTS, WORKER_ENDS, RECYCLED, UPGRADES,
-    LOST_SERIES,
+    REQUEST_DURATION, LAG, LAG_WORST, LAG_LASTING, CONNECTIONS, STREAMS, REDIS_UP,
+    REDIS_CONNECTIONS, REDIS_CONNECTIONS_MAX, REDIS_IN_FLIGHT, REDIS_WAITING, REDIS_BATCHES,
+    REDIS_CONNECTED, REDIS_DISCARDED, REDIS_ERRORS, SOLVE_DURATION, WORKER_STARTS, WORKER_ENDS,
+    RECYCLED, UPGRADES, LOST_SERIES,
 )  # fmt: skip
 """What processes write into the shared memory."""
 

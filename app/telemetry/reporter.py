@@ -171,7 +171,9 @@ def _workers(crew: CrewSeen, parts: list[Part], totals: Totals) -> list[Worker]:
     """The workers as the master says, with what each has counted."""
     by_pid = {part.origin.pid: part for part in parts if part.origin is not None}
     youngest = {origin.slot: origin.pid for origin in totals.origins}
-    lags = totals.gauge(catalogue.LAG_WORST.name)
+    worst, lasting = (
+        totals.gauge(metric.name) for metric in (catalogue.LAG_WORST, catalogue.LAG_LASTING)
+    )
     for worker in crew.workers:
         part = by_pid.get(worker.pid)
         if part is None or part.origin is None:
@@ -180,9 +182,14 @@ def _workers(crew: CrewSeen, parts: list[Part], totals: Totals) -> list[Worker]:
         worker.requests = int(requests_until(0.0, add_up([part])).requests)
         size = processes.resident_bytes(worker.pid)
         worker.memory_mb = None if size is None else round(size / _MEGABYTE, 1)
-        if youngest.get(worker.slot) == worker.pid and worker.slot in lags:
-            worker.lag_ms = round(lags[worker.slot] * 1000, 2)
+        if youngest.get(worker.slot) == worker.pid:
+            worker.lag_ms = _milliseconds(worst.get(worker.slot))
+            worker.lag_lasting_ms = _milliseconds(lasting.get(worker.slot))
     return crew.workers
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
 
 
 def _traffic(now: Requests, before: Requests | None) -> Traffic:

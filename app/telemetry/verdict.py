@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.telemetry.catalogue import LAG_LASTING_S
+
 if TYPE_CHECKING:
     from app.telemetry.board import Board
 
@@ -62,9 +64,10 @@ def _faults(board: Board) -> list[str]:
     if has_failed(board.release.reload):
         found.append(f"The last reload {board.release.reload}")
     found += [
-        f"The event loop of worker {worker.slot} is late"
+        f"The event loop of worker {worker.slot} has been late for {LAG_LASTING_S} s"
         for worker in board.workers
-        if worker.state == "ready" and (worker.lag_ms or 0) > _SLOW_LAG_MS
+        # One second that was late is nothing to wake anybody for.
+        if worker.state == "ready" and (worker.lag_lasting_ms or 0) > _SLOW_LAG_MS
     ]
     if not board.metrics:
         found.append("Requests are not counted (METRICS=no)")

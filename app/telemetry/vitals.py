@@ -10,6 +10,7 @@ worker that is killed loses of those what it had not copied: at most a second's.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from app.errors import StoreError
@@ -85,6 +86,7 @@ class Vitals:
         self._observe_lag = meter.observer(catalogue.LAG)
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._worst_s = 0.0
+        self._latest: deque[float] = deque(maxlen=catalogue.LAG_LASTING_S)
         self._ticks = 0
         self._redis_answers = True
         self._asking: asyncio.Task[None] | None = None
@@ -105,6 +107,7 @@ class Vitals:
         """Show how it is now."""
         put, store = self._meter.put, self._store
         put(catalogue.LAG_WORST, self._worst_s)
+        put(catalogue.LAG_LASTING, self._lasting_s())
         self._worst_s = 0.0
         put(catalogue.CONNECTIONS, self._connections())
         put(catalogue.REDIS_UP, self._redis_answers and not store.is_away)
@@ -126,6 +129,11 @@ class Vitals:
         ):
             put(catalogue.REDIS_ERRORS, value, kind)
 
+    def _lasting_s(self) -> float:
+        """The lag that no look of late was without; none before there were as many."""
+        is_known = len(self._latest) == self._latest.maxlen
+        return min(self._latest) if is_known else 0.0
+
     def _wait(self) -> None:
         loop = asyncio.get_running_loop()
         self._due = loop.time() + TICK_S
@@ -137,6 +145,7 @@ class Vitals:
         self._worst_s = max(self._worst_s, late_s)
         self._ticks += 1
         if self._ticks % _TICKS_A_LOOK == 0:
+            self._latest.append(self._worst_s)
             self.show()
         if self._ticks % _TICKS_A_PING == 0:
             self._ask()

@@ -7,7 +7,7 @@ never says what the table beside it does not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -153,12 +153,21 @@ class Mark:
     """Something that happened.
 
     Attributes:
-        at: when, in a plot; where, in its drawing.
+        at: seconds since the epoch.
         tone: ok, warn, bad or empty.
         text: what, for people.
     """
 
     at: float
+    tone: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnMark:
+    """A mark in a drawing, at its place on the axis of time."""
+
+    place: float
     tone: str
     text: str
 
@@ -170,7 +179,7 @@ class Plot:
     paths: list[str]
     across: list[Tick]
     up: list[Tick]
-    marks: list[Mark]
+    marks: list[DrawnMark]
     left: float = _PLOT_LEFT
     right: float = PLOT_WIDTH - 8
     top: float = 8
@@ -202,7 +211,11 @@ def plot(
             for at in range(quarter, int(time[-1]) + 1, _QUARTER_S)
         ],
         list(up.ticks(4)),
-        [replace(mark, at=across.at(mark.at)) for mark in marks if time[0] <= mark.at <= time[-1]],
+        [
+            DrawnMark(across.at(mark.at), mark.tone, mark.text)
+            for mark in marks
+            if time[0] <= mark.at <= time[-1]
+        ],
     )
 
 

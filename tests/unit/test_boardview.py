@@ -56,11 +56,12 @@ def test_reload_that_failed_is_a_fault(well: Board, reload: str) -> None:
 
 def test_errors_late_loops_and_uncounted_requests_are_faults(well: Board) -> None:
     well.traffic.errors_per_s = 4.25
-    well.workers[1].lag_ms = 250.0
+    well.workers[0].lag_ms = 250.0
+    well.workers[1].lag_lasting_ms = 250.0
     well.metrics = False
     assert view_of(well).reasons == [
         "4.2 requests a second fail",
-        "The event loop of worker 1 is late",
+        "The event loop of worker 1 has been late for 5 s",
         "Requests are not counted (METRICS=no)",
     ]
 
@@ -97,7 +98,7 @@ def test_what_changed_is_marked_in_every_plot(board: Board) -> None:
         assert drawn is not None
         (mark,) = drawn.marks
         assert (mark.tone, mark.text) == ("bad", f"{clock(died.at)} worker died")
-        assert drawn.left < mark.at < drawn.right
+        assert drawn.left < mark.place < drawn.right
 
 
 def test_failure_is_drawn_over_what_happened_in_the_same_moment(board: Board) -> None:

@@ -367,3 +367,12 @@ def test_nobody_is_put_into_root_s_group_and_a_single_user_nix_has_none(tmp_path
         tmp_path.chmod(0o770)
         os.chown(tmp_path, -1, 0)
         assert install.group_of_nix(tmp_path) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to any group")
+def test_group_of_nix_without_a_name_is_refused_by_its_number(tmp_path: Path) -> None:
+    nameless = next(n for n in range(60_000, 0, -1) if n not in {g.gr_gid for g in grp.getgrall()})
+    tmp_path.chmod(0o770)
+    os.chown(tmp_path, -1, nameless)
+    with pytest.raises(ReleaseError, match=f"group {nameless} alone"):
+        install.group_of_nix(tmp_path)

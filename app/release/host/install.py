@@ -158,6 +158,9 @@ def group_of_nix(folder: Path = NIX_SOCKET) -> str:
     """The group whose members alone reach Nix' daemon, as Debian has it; empty where anybody may.
 
     Root's own group is none that a user could be put into for that.
+
+    Raises:
+        ReleaseError: the group is none that this machine knows by a name.
     """
     try:
         found = folder.stat()
@@ -165,7 +168,15 @@ def group_of_nix(folder: Path = NIX_SOCKET) -> str:
         return ""
     anybody = found.st_mode & stat.S_IXOTH
     members = found.st_mode & stat.S_IXGRP and found.st_gid != 0
-    return grp.getgrgid(found.st_gid).gr_name if members and not anybody else ""
+    if not members or anybody:
+        return ""
+    try:
+        return grp.getgrgid(found.st_gid).gr_name
+    except KeyError as error:
+        raise ReleaseError(
+            f"{folder} can be entered by the group {found.st_gid} alone, which has no name on this "
+            "machine; give it one (groupadd), or the folder another group (chgrp)"
+        ) from error
 
 
 def authorized_keys(wanted: Installation) -> str:
