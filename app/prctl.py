@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
+import signal
 
-if TYPE_CHECKING:
-    import signal
-
+ORPHANED = signal.Signals(signal.SIGRTMIN)
+"""Tells a worker that its master has died; ends a process that has no handler for it."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 

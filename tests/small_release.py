@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from app import log
-from app.process import Master, MasterOptions, Recycling, recycling, state, upgrade
+from app.process import Master, MasterOptions, Recycling, recycling, state, upgrade, worker
 from app.process.duty import Orders, Wish, beating
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def main(folder: Path, role: str) -> None:
         raise error
     recycling.LOOK_S = recycling.MEMORY_LOOK_S = 0.02
     recycling.RETRY_S = 0.2
+    worker.ORPHAN_SERVES_S = facts.get("orphan_serves_s", 0)
     (folder.parent / "run").mkdir(exist_ok=True)
-    sys.exit(Master(_options(folder, facts), inherited).run())
+    sys.exit(Master(_options(folder, facts), inherited, facts.get("predecessors", ())).run())
 
 
 def _options(folder: Path, facts: dict[str, Any]) -> MasterOptions:

@@ -195,6 +195,11 @@ class Crew:
             if number not in served and self._state.slots[number].respawn_at is None:
                 self.spawn(number)
 
+    def is_whole(self) -> bool:
+        """Whether each slot has a worker that is ready."""
+        ready = {child.slot for child in self._state.children if child.state == "ready"}
+        return len(ready) >= self._options.workers
+
     # ---- ends
 
     def stop(self, child: Child) -> None:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from app import log
+from app.prctl import ORPHANED
 from app.process import worker
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Orders:
     def __init__(self) -> None:
         self.wish = Wish.SERVE
         self._changed = asyncio.Event()
+        self._end_as_orphan: asyncio.TimerHandle | None = None
 
     def listen(self) -> None:
         """Hear signals from now on. Before, while nothing is served yet, they end the process."""
@@ -43,6 +45,7 @@ class Orders:
         loop.add_signal_handler(signal.SIGTERM, self._hear, Wish.STOP)
         loop.add_signal_handler(worker.STAND_BY, self._hear, Wish.STAND_BY)
         loop.add_signal_handler(worker.SERVE_AGAIN, self._hear, Wish.SERVE)
+        loop.add_signal_handler(ORPHANED, self._hear_of_masters_death)
 
     async def other_than(self, wish: Wish) -> Wish:
         """Wait until the wish is another; returns that one."""
@@ -59,6 +62,19 @@ class Orders:
         if self.wish is not Wish.STOP:
             self.wish = wish
             self._changed.set()
+
+    def _hear_of_masters_death(self) -> None:
+        """Serve on for a while, rather than leave the service without workers meanwhile."""
+        if self.wish is not Wish.SERVE:
+            self._hear(Wish.STOP)
+            return
+        if self._end_as_orphan is None:
+            log.get().warning("the master has died; serving until another one's workers do")
+        else:
+            self._end_as_orphan.cancel()
+        self._end_as_orphan = asyncio.get_running_loop().call_later(
+            worker.ORPHAN_SERVES_S, self._hear, Wish.STOP
+        )
 
 
 @contextlib.contextmanager

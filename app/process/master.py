@@ -22,12 +22,13 @@ from app.process import state
 from app.process.crew import SIGNALS, Crew, reap_strangers
 from app.process.ledger import Ledger
 from app.process.options import SERVE
+from app.process.predecessors import Predecessors
 from app.process.recycling import Recycler
 from app.process.state import Child, Launch, MasterState
 from app.process.upgrade import FAILED, Upgrade, return_after_failed_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from app.process.crew import Loss
@@ -40,9 +41,15 @@ class Master:
     Args:
         options: what to run.
         inherited: what the master before this one handed over in the same process, or None.
+        predecessors: pids of workers that a killed master left.
     """
 
-    def __init__(self, options: MasterOptions, inherited: MasterState | None = None) -> None:
+    def __init__(
+        self,
+        options: MasterOptions,
+        inherited: MasterState | None = None,
+        predecessors: Sequence[int] = (),
+    ) -> None:
         self._options = options
         self._log = log.get(process="master")
         self._selector = selectors.DefaultSelector()
@@ -55,6 +62,7 @@ class Master:
         self._crew = Crew(options, self._state, self._selector, self._ledger)
         self._upgrade = Upgrade(options, self._state, self._crew)
         self._recycler = Recycler(options, self._state, self._crew)
+        self._predecessors = Predecessors(predecessors, self._selector, options.drain_timeout_s)
 
     def _take_office(self) -> None:
         now, options = self._state, self._options
@@ -79,15 +87,20 @@ class Master:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         with self._signals():
             self._start()
-            while self._state.children or not self._stopping:
+            while self._state.children or self._predecessors.remain or not self._stopping:
                 self._ledger.advance()
                 self._write_status()
                 self._wait()
                 self._take_losses()
+                self._predecessors.enforce_deadline()
                 if self._stopping:
                     self._upgrade.abandon()
+                    self._predecessors.ask_to_end()
                 else:
-                    self._upgrade.advance(may_begin=not self._recycler.is_busy)
+                    if self._crew.is_whole():
+                        self._predecessors.ask_to_end()
+                    is_free = not self._recycler.is_busy and not self._predecessors.remain
+                    self._upgrade.advance(may_begin=is_free)
                     self._crew.respawn()
                     self._recycler.advance(may_begin=not self._upgrade.is_under_way)
                     self._crew.close_surplus_sockets()
@@ -112,6 +125,7 @@ class Master:
         else:
             for slot in range(self._options.workers):
                 self._crew.spawn(slot)
+        self._predecessors.watch()
         if self._state.generation == 1:
             self._state.record("started", f"{self._options.workers} workers")
         self._log.info(
@@ -145,11 +159,17 @@ class Master:
             if isinstance(key.data, Child):
                 self._crew.hear(key.data)
                 continue
+            if isinstance(key.data, Predecessors):
+                key.data.hear(key.fd)
+                continue
             for number in key.data.recv(4096):
                 self._on_signal(number)
 
     def _seconds_to_next_deadline(self) -> float | None:
-        times = [self._crew.next_deadline(), self._ledger.next_deadline()]
+        times = [
+            self._crew.next_deadline(), self._ledger.next_deadline(),
+            self._predecessors.next_deadline(),
+        ]  # fmt: skip
         if not self._stopping:
             times += [self._upgrade.next_deadline(), self._recycler.next_deadline()]
         due = [at for at in times if at is not None]

@@ -1,7 +1,8 @@
 """What a forked child does before and after it serves.
 
 A worker starts with default signal handlers, only the descriptors that are its own, and a promise
-of the kernel to be told when its master dies. It writes where each of its threads stands to the log
+of the kernel to be told when its master dies: it then serves on until another master has workers
+that do. It writes where each of its threads stands to the log
 when it is killed by SIGABRT or a fault of the machine code, and, without dying, on SIGUSR1.
 """
 
@@ -15,7 +16,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.prctl import die_with_parent
+from app.prctl import ORPHANED, die_with_parent
 
 if TYPE_CHECKING:
     import socket
@@ -29,6 +30,8 @@ TRACEBACK = signal.SIGUSR1
 """Has a worker write where its threads stand."""
 STAND_BY, SERVE_AGAIN = signal.SIGUSR2, signal.SIGHUP
 """Have a worker stop accepting and stay, and accept again; default handlers end it instead."""
+ORPHAN_SERVES_S = 30.0
+"""How long a worker serves without a master, since it heard last that another one is started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def _become_worker(master_pid: int) -> None:
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C reaches the whole group; the master turns it into an orderly end of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(signal.SIGTERM)
+    die_with_parent(ORPHANED)
     if os.getppid() != master_pid:
         raise SystemExit(0)  # the master died before the kernel was asked to tell
     # By descriptor: the stream above it may be in use by a thread that stands still.

@@ -38,8 +38,8 @@ class Group(msgspec.Struct):
         started: the same by the wall clock, seconds since the epoch, for people.
         user: numeric id of the user that ran it.
         starts: how often it was started since the stack came up.
-        left: processes of an earlier start that still had to end when this one began, as `_note`
-            writes them.
+        left: processes of an earlier start that still lived when this one began, as `_note` writes
+            them.
     """
 
     pgid: int
@@ -57,7 +57,7 @@ def record_own(folder: Path, name: str, left: Sequence[psutil.Process] = ()) -> 
     Args:
         folder: of the records.
         name: of the program.
-        left: of an earlier start, asked to end and not waited for.
+        left: of an earlier start, and living.
     """
     before = read(folder, name)
     group = Group(
@@ -96,31 +96,40 @@ def sweep(folder: Path, name: str) -> list[int]:
     Returns:
         The pids that were ended.
     """
-    survivors = ask_to_end(folder, name)
-    wait_for_end(survivors)
+    survivors = left_by_last_start(folder, name)
+    end(survivors)
     return [process.pid for process in survivors]
 
 
-def ask_to_end(folder: Path, name: str) -> list[psutil.Process]:
-    """Ask what is left of a program's last start to end; returns what was asked."""
+def left_by_last_start(folder: Path, name: str) -> list[psutil.Process]:
+    """What is left of a program's last start, this process excepted."""
     group = read(folder, name)
-    survivors = members(group) if group else []
-    _signal(survivors, signal.SIGTERM)
-    return survivors
+    return members(group) if group else []
 
 
-def wait_for_end(asked: Sequence[psutil.Process]) -> None:
-    """Wait until what was asked to end is gone; kill what takes too long."""
-    if not _are_gone(asked, _TERM_GRACE_S):
-        _signal(asked, signal.SIGKILL)
-        _are_gone(asked, _KILL_GRACE_S)
-
-
-def wait_for_left(folder: Path, name: str) -> None:
-    """Wait for the end of what a program's own record says is left of an earlier start."""
+def left_to_this_start(folder: Path, name: str) -> list[psutil.Process]:
+    """What a program's own record says is left of earlier starts."""
     group = read(folder, name)
-    if group and group.boot == _boot():
-        wait_for_end(_noted(group.left))
+    return _noted(group.left) if group and group.boot == _boot() else []
+
+
+def eldest(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those of them that are children of none of them, such as workers without what they run."""
+    pids = {process.pid for process in processes}
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.ppid() not in pids:
+                found.append(process)
+    return found
+
+
+def end(processes: Sequence[psutil.Process]) -> None:
+    """Ask processes to end and wait until they are gone; kill what takes too long."""
+    signal_all(processes, signal.SIGTERM)
+    if not _are_gone(processes, _TERM_GRACE_S):
+        signal_all(processes, signal.SIGKILL)
+        _are_gone(processes, _KILL_GRACE_S)
 
 
 def _note(processes: Sequence[psutil.Process]) -> str:
@@ -143,7 +152,8 @@ def _noted(text: str) -> list[psutil.Process]:
     return [process for process in found if lives(process)]
 
 
-def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+def signal_all(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    """Send processes a signal, those of them that still are."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)

@@ -5,8 +5,8 @@ records the program's process group, lifts the limit of open files, and becomes 
 same process. So a stack whose processes are all killed leaves nothing, and one that lost some of
 them is made whole by the next start.
 
-Workers that a killed master left may be finishing a request for seconds. The next master finds them
-in its record and waits for them itself, after it has loaded its code.
+Workers that a killed master left go on serving until those of the next do. They are told that one
+is being started, and the next master finds them in its record.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
-from app.prctl import die_with_parent
+from app.prctl import ORPHANED, die_with_parent
 
 MASTER = "web"
 OPEN_FILES = 65536
@@ -57,11 +57,13 @@ def main(arguments: list[str]) -> None:
     run_dir = Path(folder)
     if whose != "0" and os.getppid() != _pid_of_parent(whose, run_dir):
         raise SystemExit("windlass: the parent died first")
-    left = groups.ask_to_end(run_dir, name)
+    left = groups.left_by_last_start(run_dir, name)
     for process in left:
-        sys.stderr.write(f"windlass: ending process {process.pid}, left by an earlier {name}\n")
-    if name != MASTER:
-        groups.wait_for_end(left)
+        sys.stderr.write(f"windlass: process {process.pid} was left by an earlier {name}\n")
+    if name == MASTER:
+        groups.signal_all(groups.eldest(left), ORPHANED)
+    else:
+        groups.end(left)
     try:
         groups.record_own(run_dir, name, left)
     except OSError as error:  # a full disk must not keep a program from starting

@@ -198,14 +198,6 @@ def test_kill_excuses_only_what_was_under_way_at_it_and_may_not_be_sent_again() 
     assert kept(kills.judge_kills(Record([elsewhere]), [(0, 5.0)])) == [True, False]
 
 
-def test_last_failure_counts_from_the_kill_before_it() -> None:
-    failed = [
-        request(intended=at, sent=at, ended=ended, status=502, trouble="x")
-        for at, ended in ((1.5, 1.6), (9.0, 10.1), (11.25, 11.3))
-    ]
-    assert kills.last_failures_s(Record(failed), [1.0, 10.0]) == [0.5, 1.25]
-
-
 def test_lost_and_repeated_visits_are_found() -> None:
     def pages(*visits: int) -> Record:
         return Record([request(kind="page", visits=number) for number in visits])

@@ -21,6 +21,7 @@ import pytest
 from app.stack import groups
 from benchmarks.ports import free_port
 from tests.support import HTML, Stack, wait_for
+from tests.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,16 +224,34 @@ def test_path_with_spaces_serves(make_stack: Callable[..., Stack]) -> None:
     assert stack.get(address).status_code == 200
 
 
-def test_worker_that_cannot_end_is_killed_before_another_master_serves(
-    make_stack: Callable[..., Stack],
-) -> None:
+def test_kill_of_the_master_fails_no_request(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     stack.up()
-    master = stack.pid("web")
-    stopped = kill_master_and_stop_a_worker(stack)
-    wait_for(lambda: stack.pid("web") not in {0, master}, "another master", 30)
-    wait_for(lambda: _healthy(stack), "service after the kill", 30)
-    assert not groups.lives(stopped)
+    with Traffic(stack.url) as traffic:
+        for _ in range(2):
+            master = psutil.Process(stack.pid("web"))
+            workers = master.children()
+            master.kill()
+            wait_for(lambda: stack.pid("web") not in {0, master.pid}, "another master", 30)  # noqa: B023
+            wait_for(lambda: _healthy(stack), "its workers", 30)
+            assert psutil.wait_procs(workers, 30)[1] == []
+    assert traffic.failures == []
+    assert traffic.answers > 100
+
+
+def test_workers_serve_while_no_other_master_starts(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    file = stack.state.parent / "settings.env"
+    file.write_text("")
+    stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    stack.up()
+    file.write_text("ENVIRONMENT=$$$\n")
+    with Traffic(stack.url) as traffic:
+        os.kill(stack.pid("web"), signal.SIGKILL)
+        wait_for(lambda: stack.log("web").count("ENVIRONMENT: ") >= 3, "masters that fail", 30)
+        file.write_text("")
+        wait_for(lambda: _healthy(stack), "a master that starts", 30)
+    assert traffic.failures == []
 
 
 def test_worker_that_cannot_end_is_killed_although_no_other_master_starts(
@@ -244,26 +263,15 @@ def test_worker_that_cannot_end_is_killed_although_no_other_master_starts(
     stack.settings["WINDLASS_ENV_FILE"] = str(file)
     stack.up()
     file.write_text("ENVIRONMENT=$$$\n")
-    stopped = kill_master_and_stop_a_worker(stack)
-    wait_for(lambda: "ENVIRONMENT" in stack.log("web"), "a master that cannot start", 30)
-    assert groups.lives(stopped), "what this is about"
-    stack.down()
-    assert not groups.lives(stopped)
-
-
-def kill_master_and_stop_a_worker(stack: Stack) -> psutil.Process:
-    """Leave a worker that SIGTERM does not end, since it cannot run."""
     worker, master = psutil.Process(stack.pid("web/0")), stack.pid("web")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(stack.state / "run" / "worker-0.sock"))
-        # Half a request, so that it does not end before it is stopped.
-        client.sendall(b"POST /calculator HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
-        time.sleep(0.5)
-        os.kill(master, signal.SIGKILL)
-        # Not before: the kernel has what is stopped go on when the parent of its group dies.
-        wait_for(lambda: worker.ppid() != master, "the end of the master")
-        worker.suspend()
-    return worker
+    os.kill(master, signal.SIGKILL)
+    # Not before: the kernel has what is stopped go on when the parent of its group dies.
+    wait_for(lambda: worker.ppid() != master, "the end of the master")
+    worker.suspend()
+    wait_for(lambda: "ENVIRONMENT" in stack.log("web"), "a master that cannot start", 30)
+    assert groups.lives(worker), "what this is about"
+    stack.down()
+    assert not groups.lives(worker)
 
 
 def test_deep_folder_serves(make_stack: Callable[..., Stack]) -> None:

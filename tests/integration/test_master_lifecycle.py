@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.small_master import SmallMaster
+from app.prctl import ORPHANED
+from tests.small_master import Questions, SmallMaster
 from tests.small_release import PATIENCE_S
 from tests.support import wait_for
 
@@ -84,6 +85,65 @@ def test_workers_that_do_not_end_are_killed_in_time(tmp_path: Path) -> None:
         master.tell(signal.SIGTERM)
         assert master.process.wait(PATIENCE_S) == 0
         assert master.log.count("worker late") == 2
+
+
+def test_workers_of_a_killed_master_serve_until_another_s_do(tmp_path: Path) -> None:
+    with SmallMaster(tmp_path).start(workers=2, orphan_serves_s=PATIENCE_S) as master:
+        old = [child.pid for child in master.ready()]
+        with Questions(master, slots=2) as questions:
+            master.process.kill()
+            master.process.wait()
+            assert master.ask()[1] == str(old[0])
+            with SmallMaster(tmp_path).start("b", workers=2, predecessors=old) as heir:
+                _, left = psutil.wait_procs(map(psutil.Process, old), PATIENCE_S)
+                assert left == []
+                assert heir.ask()[0] == "b"
+                assert "serve on" in heir.log
+        assert questions.failures == []
+
+
+def test_workers_of_a_killed_master_that_do_not_end_are_killed(tmp_path: Path) -> None:
+    with SmallMaster(tmp_path).start(orphan_serves_s=PATIENCE_S) as master:
+        (old,) = (psutil.Process(child.pid) for child in master.ready())
+        master.process.kill()
+        master.process.wait()
+        old.suspend()
+        with SmallMaster(tmp_path).start("b", predecessors=[old.pid], drain_timeout_s=0.1):
+            assert psutil.wait_procs([old], PATIENCE_S)[1] == []
+
+
+def test_workers_of_a_killed_master_end_with_the_next_that_is_stopped_at_once(
+    tmp_path: Path,
+) -> None:
+    with SmallMaster(tmp_path).start(orphan_serves_s=PATIENCE_S) as master:
+        (old,) = (psutil.Process(child.pid) for child in master.ready())
+        master.process.kill()
+        master.process.wait()
+        old.suspend()  # so that there is something to end
+        with SmallMaster(tmp_path).start("b", predecessors=[old.pid], drain_timeout_s=0.1) as heir:
+            heir.tell(signal.SIGTERM)
+            assert heir.process.wait(PATIENCE_S) == 0
+            assert not old.is_running()
+
+
+def test_workers_without_a_master_end_after_a_while_and_at_once_where_they_do_not_serve(
+    tmp_path: Path,
+) -> None:
+    with SmallMaster(tmp_path).start(standby_s=PATIENCE_S, orphan_serves_s=1) as master:
+        master.release("b", standby_s=PATIENCE_S, orphan_serves_s=1)
+        master.install("b")
+        assert master.reload() == "succeeded"
+        standby, serving = (
+            psutil.Process(master.children(state)[0].pid) for state in ("standby", "ready")
+        )
+        master.process.kill()
+        master.process.wait()
+        before = time.monotonic()
+        assert psutil.wait_procs([standby], PATIENCE_S)[1] == []
+        assert master.ask() == ["b", str(serving.pid)]
+        serving.send_signal(ORPHANED)  # as the launcher of the next master does
+        assert psutil.wait_procs([serving], PATIENCE_S)[1] == []
+        assert time.monotonic() - before >= 1
 
 
 @pytest.mark.skipif(not can_be_pid_1(), reason="no namespace of processes may be made here")

@@ -19,6 +19,7 @@ import msgspec
 import psutil
 import pytest
 
+from app.prctl import ORPHANED
 from app.stack import groups, launch
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ DEADLINE_S = 20.0
 
 LEADER_WITH_CHILD = "sleep 300 & echo $!; wait"
 LEADER_WITH_STUBBORN_CHILD = """(trap '' TERM; exec sleep 300) & echo $!; wait"""
+LEADER_WITH_WORKER = f"""(trap '' TERM {int(ORPHANED)}; exec sleep 300) & echo $!; wait"""
 LEADER_ALONE = "echo $$; exec sleep 300"
 
 
@@ -224,36 +226,56 @@ def test_sweep_does_not_wait_for_a_parent_that_reaps_nobody(
 def test_next_start_of_a_program_ends_what_its_last_left(
     tmp_path: Path, start: Callable[[str, str], Program]
 ) -> None:
-    first = start("web", LEADER_WITH_CHILD)
+    first = start("nginx", LEADER_WITH_CHILD)
     first.kill_leader()
-    second = start("web", LEADER_ALONE)
+    second = start("nginx", LEADER_ALONE)
     assert is_gone_in_time(first.told)
     assert second.told == second.pid, "the launcher becomes the program in the same process"
-    group = group_of(tmp_path, "web")
+    group = group_of(tmp_path, "nginx")
     assert (group.pgid, group.starts) == (second.pid, 2)
 
 
-def test_next_master_loads_meanwhile_and_waits_itself(
+def test_workers_of_a_killed_master_are_left_to_the_next(
     tmp_path: Path, start: Callable[[str, str], Program]
 ) -> None:
-    first = start(launch.MASTER, LEADER_WITH_STUBBORN_CHILD)
+    first = start(launch.MASTER, LEADER_WITH_WORKER)
     first.kill_leader()
     start(launch.MASTER, LEADER_ALONE)
-    assert is_alive(first.told), "nobody waited for it"
-    groups.wait_for_left(tmp_path, launch.MASTER)
-    assert not is_alive(first.told)
+    (left,) = groups.left_to_this_start(tmp_path, launch.MASTER)
+    assert left.pid == first.told
+    assert is_alive(first.told)
 
 
-def test_what_was_left_is_swept_although_the_next_master_was_killed_as_well(
+def test_what_is_no_worker_yet_ends_when_the_next_master_starts(
     tmp_path: Path, start: Callable[[str, str], Program]
 ) -> None:
-    first = start(launch.MASTER, LEADER_WITH_STUBBORN_CHILD)
+    first = start(launch.MASTER, LEADER_WITH_CHILD)
+    first.kill_leader()
+    start(launch.MASTER, LEADER_ALONE)
+    assert is_gone_in_time(first.told)
+
+
+def test_workers_are_swept_although_the_next_master_was_killed_as_well(
+    tmp_path: Path, start: Callable[[str, str], Program]
+) -> None:
+    first = start(launch.MASTER, LEADER_WITH_WORKER)
     for _ in range(2):
         last = start(launch.MASTER, LEADER_ALONE)
         last.kill_leader()
     assert is_alive(first.told)
     assert groups.sweep(tmp_path, launch.MASTER) == [first.told]
     assert not is_alive(first.told)
+
+
+def test_children_of_others_are_not_the_eldest() -> None:
+    command = ("/bin/sh", "-c", "sleep 300 & echo; wait")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        parent = psutil.Process(shell.pid)
+        family = [*parent.children(), parent]
+        assert groups.eldest(family) == [parent]
+        groups.signal_all(family, signal.SIGKILL)
 
 
 def test_next_start_of_what_holds_a_port_waits(

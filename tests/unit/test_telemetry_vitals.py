@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-
-import pytest
+from typing import TYPE_CHECKING
 
 from app.config import Secret
 from app.store import RedisStore
@@ -15,6 +14,9 @@ from app.telemetry.catalogue import LAG_LASTING, LAG_LASTING_S, LAG_WORST
 from app.telemetry.memory import Memory, Origin
 from app.telemetry.meter import Meter
 from app.telemetry.totals import WORKER, add_up
+
+if TYPE_CHECKING:
+    import pytest
 
 TICK_S = 0.01
 LOOK_S = 10 * TICK_S
