@@ -343,8 +343,8 @@ def serve(context: Context) -> None:
     inherited = state.from_environment(os.environ)
     try:
         options = _master_options(context, inherited)
-        left = [] if inherited else groups.left_to_this_start(options.run_dir, launch.MASTER)
-        master = Master(options, inherited, [process.pid for process in groups.eldest(left)])
+        left = groups.left_to_this_start(options.run_dir, launch.MASTER)
+        master = Master(options, inherited, groups.eldest(left))
     except Exception as error:
         if inherited is not None:
             upgrade.return_after_failed_start(inherited, error)

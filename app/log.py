@@ -7,6 +7,7 @@ looks like credentials in a URL is masked on its way out, whichever code logged 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import sys
@@ -52,7 +53,7 @@ def configure(
         context: what every line of this process carries, such as `worker=0`.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    out = stream or sys.stdout
+    out = cast("TextIO", _Lossy(stream or sys.stdout))
     global _access_target  # noqa: PLW0603 - a process has one log, as `structlog.configure` has
     direct = as_json and threshold <= logging.INFO
     _access_target = _AccessTarget(out, context.get("worker")) if direct else None
@@ -90,6 +91,21 @@ def configure(
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.INFO))
     logging.captureWarnings(capture=True)
+
+
+class _Lossy:
+    """A stream that loses what cannot be written: no request is to fail for its line in a log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 FLUSH_S = 0.02

@@ -57,12 +57,22 @@ class SmallMaster:
         """Start with a release made for it, and wait until every worker is ready."""
         self.release(name, **facts)
         self.install(name)
-        with (self.folder / "log").open("wb") as output:
+        self.run(name)
+        self.wait_for(lambda: self.ready(name), "ready workers")
+        return self
+
+    def run(self, name: str, output: int | None = None) -> Self:
+        """Run a release and wait for nothing.
+
+        Args:
+            name: of the release.
+            output: descriptor of where it writes, the log by default.
+        """
+        with (self.folder / "log").open("ab") as file:
             self.process = subprocess.Popen(
                 (*self.launcher, *program(self.folder / name), "serve"),
-                stdout=output, stderr=output, cwd=ROOT,
+                stdout=output or file, stderr=output or file, cwd=ROOT,
             )  # fmt: skip
-        self.wait_for(lambda: self.ready(name), "ready workers")
         return self
 
     def __enter__(self) -> Self:

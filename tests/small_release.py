@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import uvloop
 
 from app import log
@@ -52,7 +53,8 @@ def main(folder: Path, role: str) -> None:
     recycling.RETRY_S = 0.2
     worker.ORPHAN_SERVES_S = facts.get("orphan_serves_s", 0)
     (folder.parent / "run").mkdir(exist_ok=True)
-    sys.exit(Master(_options(folder, facts), inherited, facts.get("predecessors", ())).run())
+    left = [psutil.Process(pid) for pid in facts.get("predecessors", ()) if psutil.pid_exists(pid)]
+    sys.exit(Master(_options(folder, facts), inherited, left).run())
 
 
 def _options(folder: Path, facts: dict[str, Any]) -> MasterOptions:
@@ -145,6 +147,8 @@ async def _do(words: list[str]) -> None:
                 await asyncio.sleep(0)
         case ["slow", seconds]:
             await asyncio.sleep(float(seconds))
+        case ["print"]:
+            print("words", flush=True)  # noqa: T201 - as an application may
         case ["orphan"]:
             _leave_an_orphan()
         case ["grow", megabytes]:

@@ -84,16 +84,26 @@ class Crew:
         self._pid = os.getpid()
         self._pulses: dict[int, pulse.Listener] = {}
         self._next_look = 0.0
+        # The master before this one in the same process may have left it undone.
+        self._are_published = False
         for child in state.children:
             self._adopt(child)
 
     # ---- sockets
 
     def open_sockets(self) -> None:
-        """Listen for each slot that has no socket yet."""
+        """Listen for each slot that has no socket yet; to be found, these must be published."""
         for number in range(len(self._state.slots), self._options.workers):
             path = self._options.socket_path(number)
             self._state.slots.append(Slot(sockets.listen_unix(path).detach(), str(path)))
+            self._are_published = False
+
+    def publish_sockets(self) -> None:
+        """Give the sockets their names, if they have not got them: new clients come to us now."""
+        if not self._are_published:
+            self._are_published = True
+            for slot in self._state.slots:
+                sockets.publish_unix(Path(slot.path))
 
     def close_surplus_sockets(self) -> None:
         """Close the sockets of slots that are done away with, once nobody serves there."""
@@ -110,7 +120,7 @@ class Crew:
     def _close_last_socket(self) -> None:
         slot = self._state.slots.pop()
         os.close(slot.fd)
-        Path(slot.path).unlink(missing_ok=True)
+        sockets.remove_unix(Path(slot.path))
 
     # ---- forks
 

@@ -10,6 +10,8 @@ import contextlib
 import os
 import resource
 import signal
+import stat
+import sys
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -68,13 +70,27 @@ class Orders:
         if self.wish is not Wish.SERVE:
             self._hear(Wish.STOP)
             return
-        if self._end_as_orphan is None:
-            log.get().warning("the master has died; serving until another one's workers do")
-        else:
-            self._end_as_orphan.cancel()
+        before = self._end_as_orphan
         self._end_as_orphan = asyncio.get_running_loop().call_later(
             worker.ORPHAN_SERVES_S, self._hear, Wish.STOP
         )
+        if before is not None:
+            before.cancel()
+            return
+        log.get().warning("the master has died; serving until another one's workers do")
+        _leave_pipes()
+
+
+def _leave_pipes() -> None:
+    """Write to nowhere instead of to a pipe that supervisord no longer reads.
+
+    A handler that prints would fail else.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager

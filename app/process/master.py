@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+    import psutil
+
     from app.process.crew import Loss
     from app.process.options import MasterOptions
 
@@ -41,14 +43,14 @@ class Master:
     Args:
         options: what to run.
         inherited: what the master before this one handed over in the same process, or None.
-        predecessors: pids of workers that a killed master left.
+        predecessors: workers that a killed master left.
     """
 
     def __init__(
         self,
         options: MasterOptions,
         inherited: MasterState | None = None,
-        predecessors: Sequence[int] = (),
+        predecessors: Sequence[psutil.Process] = (),
     ) -> None:
         self._options = options
         self._log = log.get(process="master")
@@ -62,7 +64,7 @@ class Master:
         self._crew = Crew(options, self._state, self._selector, self._ledger)
         self._upgrade = Upgrade(options, self._state, self._crew)
         self._recycler = Recycler(options, self._state, self._crew)
-        self._predecessors = Predecessors(predecessors, self._selector, options.drain_timeout_s)
+        self._predecessors = Predecessors(predecessors, options)
 
     def _take_office(self) -> None:
         now, options = self._state, self._options
@@ -92,15 +94,11 @@ class Master:
                 self._write_status()
                 self._wait()
                 self._take_losses()
-                self._predecessors.enforce_deadline()
+                self._succeed_predecessors()
                 if self._stopping:
                     self._upgrade.abandon()
-                    self._predecessors.ask_to_end()
                 else:
-                    if self._crew.is_whole():
-                        self._predecessors.ask_to_end()
-                    is_free = not self._recycler.is_busy and not self._predecessors.remain
-                    self._upgrade.advance(may_begin=is_free)
+                    self._upgrade.advance(may_begin=not self._recycler.is_busy)
                     self._crew.respawn()
                     self._recycler.advance(may_begin=not self._upgrade.is_under_way)
                     self._crew.close_surplus_sockets()
@@ -115,6 +113,7 @@ class Master:
         except OSError as error:
             return_after_failed_start(self._state, error)
             raise
+        self._succeed_predecessors()
         # What is loaded by now is shared with every worker; the collector must not copy its pages
         # by touching them.
         gc.collect()
@@ -125,13 +124,21 @@ class Master:
         else:
             for slot in range(self._options.workers):
                 self._crew.spawn(slot)
-        self._predecessors.watch()
         if self._state.generation == 1:
             self._state.record("started", f"{self._options.workers} workers")
         self._log.info(
             "started", generation=self._state.generation, workers=self._options.workers,
             release=self._options.release,
         )  # fmt: skip
+
+    def _succeed_predecessors(self) -> None:
+        """Take the place of workers that a killed master left, once ours are proven."""
+        self._predecessors.advance(is_whole=self._crew.is_whole())
+        is_over = self._predecessors.can_go() or not self._predecessors.remain
+        if is_over and not self._stopping:
+            self._crew.publish_sockets()
+        if is_over or self._stopping:
+            self._predecessors.ask_to_end()
 
     # ---- signals
 
@@ -158,9 +165,6 @@ class Master:
         for key, _ in self._selector.select(self._seconds_to_next_deadline()):
             if isinstance(key.data, Child):
                 self._crew.hear(key.data)
-                continue
-            if isinstance(key.data, Predecessors):
-                key.data.hear(key.fd)
                 continue
             for number in key.data.recv(4096):
                 self._on_signal(number)

@@ -1,80 +1,85 @@
-"""The workers that a killed master left: they serve until ours do, and are asked to end then."""
+"""The workers that a killed master left: they serve until ours are proven, and then are to end."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import selectors
 import signal
 import time
 from typing import TYPE_CHECKING
 
+import psutil
+
 from app import log
+from app.proc import have_serve_on, lives
 from app.process.crew import KILL_GRACE_S
+from app.process.worker import ORPHAN_SERVES_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from app.process.options import MasterOptions
+
+_POLL_S = 0.1
+"""They are nobody's children, so nobody is told of their end."""
+
 
 class Predecessors:
-    """Workers of another master, which nobody else asks to end.
+    """Workers of another master, which nobody else looks after.
 
     Args:
-        pids: theirs.
-        selector: in which the ends of them are registered, with this as data.
-        drain_timeout_s: seconds that they may take to finish their requests.
+        processes: theirs.
+        options: of the master that follows.
     """
 
-    def __init__(
-        self, pids: Sequence[int], selector: selectors.BaseSelector, drain_timeout_s: float
-    ) -> None:
-        self._pids = pids
-        self._selector = selector
-        self._drain_timeout_s = drain_timeout_s
-        self._log = log.get(process="master")
-        self._living: dict[int, int] = {}
-        self._are_asked = False
+    def __init__(self, processes: Sequence[psutil.Process], options: MasterOptions) -> None:
+        self._living = [process for process in processes if lives(process)]
+        self._probation_s = options.probation_s
+        self._drain_timeout_s = options.drain_timeout_s
+        self._whole_since: float | None = None
+        self._next_word = 0.0
         self._deadline: float | None = None
+        if self._living:
+            pids = [process.pid for process in self._living]
+            log.get(process="master").warning("workers of a killed master serve on", pids=pids)
 
     @property
     def remain(self) -> bool:
         """Whether any of them is still there."""
         return bool(self._living)
 
-    def watch(self) -> None:
-        """Begin to hear of their ends; once no worker of ours is about to inherit descriptors."""
-        for pid in self._pids:
-            with contextlib.suppress(ProcessLookupError):
-                descriptor = os.pidfd_open(pid)
-                self._living[descriptor] = pid
-                self._selector.register(descriptor, selectors.EVENT_READ, self)
-        if self._living:
-            self._log.warning("workers of a killed master serve on", pids=[*self._living.values()])
+    def advance(self, *, is_whole: bool) -> None:
+        """See who is left, have them serve on, or kill those that do not end in time.
 
-    def hear(self, descriptor: int) -> None:
-        """Take note of the end of one, which a descriptor of `watch` has told."""
-        self._selector.unregister(descriptor)
-        os.close(descriptor)
-        self._log.info("worker of a killed master ended", pid=self._living.pop(descriptor))
+        Args:
+            is_whole: whether every worker of the master that follows is ready.
+        """
+        now = time.monotonic()
+        self._living = [process for process in self._living if lives(process)]
+        self._whole_since = (self._whole_since or now) if is_whole else None
+        if self._deadline is None:
+            if now >= self._next_word:
+                self._next_word = now + ORPHAN_SERVES_S / 3
+                have_serve_on(self._living)
+        elif now >= self._deadline:
+            self._tell(signal.SIGKILL)
+
+    def can_go(self) -> bool:
+        """Whether nobody needs them: those that follow have been ready for the probation."""
+        if self._whole_since is None:
+            return False
+        return time.monotonic() >= self._whole_since + self._probation_s
 
     def ask_to_end(self) -> None:
         """Have them drain and end; once."""
-        if not self._are_asked:
-            self._are_asked = True
+        if self._deadline is None:
             self._deadline = time.monotonic() + self._drain_timeout_s + KILL_GRACE_S
             self._tell(signal.SIGTERM)
 
-    def enforce_deadline(self) -> None:
-        """Kill those that have not ended in time."""
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._deadline = None
-            self._tell(signal.SIGKILL)
-
     def next_deadline(self) -> float | None:
-        """Monotonic time at which there is something to do without any event."""
-        return self._deadline if self._living else None
+        """Monotonic time at which there is something to do without any signal."""
+        return time.monotonic() + _POLL_S if self._living else None
 
     def _tell(self, number: signal.Signals) -> None:
-        for descriptor in self._living:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, number)
+        for process in self._living:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -14,23 +15,38 @@ BACKLOG = 2048
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """Listen on a unix socket that only this user can reach.
+    """Listen on a unix socket that only this user can reach, once `publish_unix` has named it.
 
-    A socket file left by a dead master is replaced; the new one appears under its name only once
-    it accepts, so that a client never meets a socket that refuses.
+    A socket file left by a dead master is replaced by that; the new one appears under its name only
+    when it accepts, so that a client never meets a socket that refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
+    for old in path.parent.glob(f".{path.name}.*"):
+        old.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.settimeout(0)
     old_mask = os.umask(0o177)
     try:
-        listener.bind(str(temporary))
+        listener.bind(str(_unpublished(path)))
     finally:
         os.umask(old_mask)
     listener.listen(BACKLOG)
-    temporary.rename(path)
     return listener
+
+
+def publish_unix(path: Path) -> None:
+    """Give a socket of this process its name, unless it has it."""
+    with contextlib.suppress(FileNotFoundError):
+        _unpublished(path).rename(path)
+
+
+def remove_unix(path: Path) -> None:
+    """Take the name of a socket of this process away, published or not."""
+    for name in (_unpublished(path), path):
+        name.unlink(missing_ok=True)
+
+
+def _unpublished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def listen_tcp(host: str, port: int) -> list[socket.socket]:

@@ -76,10 +76,12 @@ def run_child(
     except BaseException:  # noqa: BLE001 - whatever ends a worker is its last words in the log
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # The master's exit handlers and buffers are not the child's to run.
-        os._exit(status)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            # The master's exit handlers and buffers are not the child's to run.
+            os._exit(status)
 
 
 def _become_worker(master_pid: int) -> None:

@@ -2,7 +2,8 @@
 
 supervisord gives every program a process group of its own, which a program's children share. A
 group that outlives its leader, as Nginx's workers do when their master is killed, would hold ports
-and memory; whoever starts the program next finds the record and ends what is left.
+and memory; whoever starts the program next finds the record and ends what is left. The workers of a
+killed master are left to serve until those of the next do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 import psutil
 
 from app.files import write_whole
+from app.proc import lives
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,9 +110,12 @@ def left_by_last_start(folder: Path, name: str) -> list[psutil.Process]:
 
 
 def left_to_this_start(folder: Path, name: str) -> list[psutil.Process]:
-    """What a program's own record says is left of earlier starts."""
+    """What is left of earlier starts of this very program, as its record says."""
     group = read(folder, name)
-    return _noted(group.left) if group and group.boot == _boot() else []
+    if group is None or group.boot != _boot():
+        return []
+    # Where the disk was full, the record is still that of the start before.
+    return _noted(group.left) if group.pgid == os.getpid() else members(group)
 
 
 def eldest(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
@@ -126,9 +131,9 @@ def eldest(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
 
 def end(processes: Sequence[psutil.Process]) -> None:
     """Ask processes to end and wait until they are gone; kill what takes too long."""
-    signal_all(processes, signal.SIGTERM)
+    _signal(processes, signal.SIGTERM)
     if not _are_gone(processes, _TERM_GRACE_S):
-        signal_all(processes, signal.SIGKILL)
+        _signal(processes, signal.SIGKILL)
         _are_gone(processes, _KILL_GRACE_S)
 
 
@@ -152,8 +157,7 @@ def _noted(text: str) -> list[psutil.Process]:
     return [process for process in found if lives(process)]
 
 
-def signal_all(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
-    """Send processes a signal, those of them that still are."""
+def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
@@ -166,16 +170,6 @@ def _are_gone(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-def lives(process: psutil.Process) -> bool:
-    """Whether a process, and not another by its number, is still there and has not ended."""
-    # What has ended stays a zombie where its parent, such as the first process of a container,
-    # reaps nobody.
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def members(group: Group) -> list[psutil.Process]:

@@ -1,9 +1,9 @@
 """What stands between supervisord and each program for a moment: `python -m app.stack.launch`.
 
-Asks the kernel to end the program when its parent dies, ends what a killed predecessor left behind,
-records the program's process group, lifts the limit of open files, and becomes the program in the
-same process. So a stack whose processes are all killed leaves nothing, and one that lost some of
-them is made whole by the next start.
+Asks the kernel to end the program when its parent dies, ends what a killed one left behind, records
+the program's process group, lifts the limit of open files, and becomes the program in the same
+process. So a stack whose processes are all killed leaves nothing, and one that lost some of them is
+made whole by the next start.
 
 Workers that a killed master left go on serving until those of the next do. They are told that one
 is being started, and the next master finds them in its record.
@@ -17,7 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
-from app.prctl import ORPHANED, die_with_parent
+from app.prctl import die_with_parent
 
 MASTER = "web"
 OPEN_FILES = 65536
@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> None:
         die_with_parent(signal.SIGTERM)
 
     # Imported only now: the parent may die while this loads.
+    from app.proc import have_serve_on  # noqa: PLC0415
     from app.stack import groups  # noqa: PLC0415
 
     run_dir = Path(folder)
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> None:
     for process in left:
         sys.stderr.write(f"windlass: process {process.pid} was left by an earlier {name}\n")
     if name == MASTER:
-        groups.signal_all(groups.eldest(left), ORPHANED)
+        have_serve_on(groups.eldest(left))
     else:
         groups.end(left)
     try:

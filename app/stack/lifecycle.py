@@ -19,6 +19,7 @@ import psutil
 from app.config import VARIABLES
 from app.errors import StackError
 from app.files import write_whole
+from app.proc import lives
 from app.stack import groups, launch, logs, nginx, ports, probe, redis, render, status, upgrade
 from app.stack.supervisor import Supervisor
 
@@ -237,7 +238,7 @@ def watch(layout: Layout) -> Callable[[], bool]:
         StackError: it is not up.
     """
     supervisord = psutil.Process(Supervisor(layout.run / "supervisord.sock").pid())
-    return lambda: groups.lives(supervisord)
+    return lambda: lives(supervisord)
 
 
 def serves(settings: Settings) -> bool:

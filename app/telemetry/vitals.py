@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 _TICKS_A_LOOK = 10
-_TICKS_A_PING = 50
+_LOOKS_A_PING = 5
 
 
 class StoreCounters(Protocol):
@@ -86,8 +86,8 @@ class Vitals:
         self._observe_lag = meter.observer(catalogue.LAG)
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._worst_s = 0.0
-        self._latest: deque[float] = deque(maxlen=catalogue.LAG_LASTING_S)
-        self._ticks = 0
+        self._worst_of_looks: deque[float] = deque(maxlen=catalogue.LAG_LASTING_S)
+        self._next_look = self._next_ping = 0.0
         self._redis_answers = True
         self._asking: asyncio.Task[None] | None = None
 
@@ -95,6 +95,9 @@ class Vitals:
         """Begin; needs the running event loop."""
         if self._meter.counts:
             self.show()
+            now = asyncio.get_running_loop().time()
+            self._next_look = now + _TICKS_A_LOOK * TICK_S
+            self._next_ping = now + _LOOKS_A_PING * _TICKS_A_LOOK * TICK_S
             self._wait()
 
     def stop(self) -> None:
@@ -107,8 +110,9 @@ class Vitals:
         """Show how it is now."""
         put, store = self._meter.put, self._store
         put(catalogue.LAG_WORST, self._worst_s)
-        put(catalogue.LAG_LASTING, self._lasting_s())
         self._worst_s = 0.0
+        if len(self._worst_of_looks) == catalogue.LAG_LASTING_S:
+            put(catalogue.LAG_LASTING, min(self._worst_of_looks))
         put(catalogue.CONNECTIONS, self._connections())
         put(catalogue.REDIS_UP, self._redis_answers and not store.is_away)
         put(catalogue.REDIS_CONNECTIONS, store.open_connections)
@@ -129,27 +133,30 @@ class Vitals:
         ):
             put(catalogue.REDIS_ERRORS, value, kind)
 
-    def _lasting_s(self) -> float:
-        """The lag that no look of late was without; none before there were as many."""
-        is_known = len(self._latest) == self._latest.maxlen
-        return min(self._latest) if is_known else 0.0
-
     def _wait(self) -> None:
         loop = asyncio.get_running_loop()
         self._due = loop.time() + TICK_S
         self._timer = loop.call_at(self._due, self._tick)
 
     def _tick(self) -> None:
-        late_s = max(0.0, asyncio.get_running_loop().time() - self._due)
+        now = asyncio.get_running_loop().time()
+        late_s = max(0.0, now - self._due)
         self._observe_lag(late_s)
         self._worst_s = max(self._worst_s, late_s)
-        self._ticks += 1
-        if self._ticks % _TICKS_A_LOOK == 0:
-            self._latest.append(self._worst_s)
-            self.show()
-        if self._ticks % _TICKS_A_PING == 0:
+        if now >= self._next_look:
+            self._look(now)
+        if now >= self._next_ping:
+            self._next_ping = now + _LOOKS_A_PING * _TICKS_A_LOOK * TICK_S
             self._ask()
         self._wait()
+
+    def _look(self, now: float) -> None:
+        """Show how it is; a lag that took several looks counts as that of each."""
+        every_s = _TICKS_A_LOOK * TICK_S
+        passed = 1 + int((now - self._next_look) / every_s)
+        self._worst_of_looks.extend([self._worst_s] * min(passed, catalogue.LAG_LASTING_S))
+        self._next_look = now + every_s
+        self.show()
 
     def _ask(self) -> None:
         """Have Redis asked, one question at a time; while it is away the store itself asks."""

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import psutil
 
 from app import config
 from app.prctl import die_with_parent
@@ -149,7 +150,9 @@ def _end(master: subprocess.Popen[bytes]) -> None:
     try:
         master.wait(_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        master.kill()
+        # Its workers would go on.
+        for process in [*psutil.Process(master.pid).children(), psutil.Process(master.pid)]:
+            process.kill()
         master.wait()
 
 

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from app.stack import groups
+from app.proc import lives
 from benchmarks.ports import free_port
 from tests.support import HTML, Stack, wait_for
 from tests.traffic import Traffic
@@ -269,9 +269,9 @@ def test_worker_that_cannot_end_is_killed_although_no_other_master_starts(
     wait_for(lambda: worker.ppid() != master, "the end of the master")
     worker.suspend()
     wait_for(lambda: "ENVIRONMENT" in stack.log("web"), "a master that cannot start", 30)
-    assert groups.lives(worker), "what this is about"
+    assert lives(worker), "what this is about"
     stack.down()
-    assert not groups.lives(worker)
+    assert not lives(worker)
 
 
 def test_deep_folder_serves(make_stack: Callable[..., Stack]) -> None:

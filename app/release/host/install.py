@@ -124,7 +124,8 @@ def service_unit(wanted: Installation) -> str:
         ["After=network-online.target nix-daemon.socket", "Wants=network-online.target"],
         # supervisord ends what it runs, in order, and takes its time. The group of a file reads it:
         # the user's own, which nobody else is in, and of the log files that of `log_group`.
-        ["KillMode=mixed", "TimeoutStopSec=90", "UMask=0027"],
+        # Who lacks memory loses one process, which is started anew, and not the service.
+        ["KillMode=mixed", "OOMPolicy=continue", "TimeoutStopSec=90", "UMask=0027"],
     )  # fmt: skip
 
 
@@ -196,6 +197,7 @@ def authorized_keys(wanted: Installation) -> str:
 def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
     base = Path(wanted.base)
     site = Site(base)
+    group = group_of_nix()
     yield Step(
         f"user {wanted.user}",
         lambda: _has_user(wanted.user),
@@ -206,7 +208,7 @@ def _steps(wanted: Installation, shell: Shell) -> Iterator[Step]:
              wanted.user), timeout_s=_TIMEOUT_S,
         ),
     )  # fmt: skip
-    if group := group_of_nix():
+    if group:
         yield Step(
             f"user {wanted.user} in group {group}, which Nix' daemon answers",
             lambda: wanted.user in grp.getgrnam(group).gr_mem,
