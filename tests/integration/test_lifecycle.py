@@ -61,7 +61,7 @@ def test_status_names_every_process(make_stack: Callable[..., Stack]) -> None:
     assert all(name in table for name in names)
 
 
-def test_nothing_is_left_after_down(make_stack: Callable[..., Stack]) -> None:
+def test_down_leaves_nothing(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     stack.up()
     stack.down()
@@ -79,7 +79,7 @@ def test_counter_outlasts_the_stack(make_stack: Callable[..., Stack]) -> None:
     assert stack.counter() == 3
 
 
-def test_supervisord_listens_on_nothing_but_a_private_socket(
+def test_supervisord_is_private(
     make_stack: Callable[..., Stack],
 ) -> None:
     stack = make_stack()
@@ -403,7 +403,7 @@ def test_proxy_of_the_environment_is_not_asked(make_stack: Callable[..., Stack])
     stack.up()
 
 
-def test_files_of_others_in_the_run_folder_stay(make_stack: Callable[..., Stack]) -> None:
+def test_files_of_others_stay(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     stack.up()
     (stack.state / "run" / "precious.txt").write_text("mine")
