@@ -23,7 +23,7 @@ RATE_HZ = 200.0
 RESPAWN_WITHIN_S = 1.0
 BACK_WITHIN_S = 3.0
 ENDED_WITHIN_S = 6.0
-"""Two seconds of probation, and two that some requests take on purpose."""
+"""Probation, requests that take two seconds on purpose, and connections that Nginx keeps idle."""
 _EVERY_S = 2.0
 _PATIENCE_S = 30.0
 _AROUND_S = 0.25
