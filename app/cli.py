@@ -69,12 +69,24 @@ class Context:
             click.echo(click.style("windlass: ", dim=True) + text, err=True, color=color())
 
 
+def _print_version(context: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - as click calls it
+    if value:
+        from app.stack import layout
+
+        built = identity.identify(layout.project_root())
+        click.echo(f"windlass, version {__version__}, commit {built.commit}")
+        context.exit()
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Settings are environment variables and a .env file: windlass config --help.",
 )
-@click.version_option(__version__, prog_name="windlass")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Show the version and the commit, and exit.",
+)  # fmt: skip
 @click.option(
     "--env-file", type=click.Path(dir_okay=False, path_type=Path), envvar="WINDLASS_ENV_FILE",
     help="Settings beneath the environment.  [default: .env of the checkout, else of this folder]",
@@ -185,6 +197,8 @@ def logs(context: Context, programs: tuple[str, ...], lines: int, *, follow: boo
     if unknown:
         there = f"there are: {', '.join(known)}" if known else "the stack has never been up"
         raise StackError(f"There is no log of {', '.join(unknown)}; {there}")
+    if not known:
+        context.say("there is no log yet; the stack has never been up")
     chosen = list(programs) or known
     for name in chosen:
         for line in files.last(folder / f"{name}.log", lines):
@@ -214,7 +228,10 @@ def reload(context: Context, *, back: bool) -> None:
         return
     for name in sorted(VARIABLES.keys() & context.sources.environ.keys()):
         if context.sources.environ[name] != sources.environ.get(name):
-            context.say(f"{name} of this environment is left out: the stack has its own from `up`")
+            context.say(
+                f"{name} of this environment is left out: a reload has the settings of `up` and "
+                "those of the .env file"
+            )
     lifecycle.reload(_plan_of_new_code(context, config.load(sources)), context.say)
     context.say("the new code serves")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import select
 import signal
 import socket
+import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 PROBE_PATH = "/health"
 PROBE_TIMEOUT_S = 5.0
+_QUEUE_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,11 @@ class Service:
                         context.pulse.accept(accepting=True)
                         await orders.other_than(Wish.SERVE)
                         context.pulse.accept(accepting=False)
+                        within_s = context.drain_timeout_s
+                        if orders.is_orphan:
+                            within_s -= await _empty_queues(context.listeners, within_s)
                         # One that is called back from standby serves anew while this goes on.
-                        drains.create_task(_drain(server, context.drain_timeout_s))
+                        drains.create_task(_drain(server, within_s))
                         await orders.other_than(Wish.STAND_BY)
 
     def _serve(self, application: Taker, listeners: list[socket.socket]) -> Server:
@@ -231,6 +237,21 @@ class _Counted(Taker):
     def on_close(self, server_conn: object) -> None:
         """Pass on that a connection was closed."""
         self._application.on_close(server_conn)
+
+
+async def _empty_queues(listeners: list[socket.socket], timeout_s: float) -> float:
+    """Go on until nobody waits to be accepted; returns the seconds that it took.
+
+    An orphan alone has its sockets. Once they have lost their names nobody new comes, and whoever
+    waits there would be cut off with them.
+    """
+    begun = time.monotonic()
+    waiting = select.poll()
+    for listener in listeners:
+        waiting.register(listener, select.POLLIN)
+    while waiting.poll(0) and time.monotonic() - begun < timeout_s:  # noqa: ASYNC110 - the kernel tells
+        await asyncio.sleep(_QUEUE_POLL_S)
+    return time.monotonic() - begun
 
 
 async def _drain(server: Server, timeout_s: float) -> None:

@@ -212,18 +212,19 @@ def _routes(board: Board, most: int) -> Table:
 def _changes(board: Board, most: int) -> Table:
     """What has happened to the workers and, where there is a record, to the host."""
     table = _table("when", "what", "details", "release")
-    found = [(clock(event.at), event.kind, event.detail, event.release) for event in board.events]
+    found = [(event.at, event.kind, event.detail, event.release) for event in board.events]
     found += [
         (
-            clock(datetime.fromisoformat(entry.at).timestamp()),
+            datetime.fromisoformat(entry.at).timestamp(),
             f"{entry.action} by {entry.by}",
             "; ".join(filter(None, (entry.reason, entry.result))),
             entry.release,
         )
         for entry in board.deployments
     ]
-    for at, what, details, release in sorted(found, reverse=True)[:most]:
-        table.add_row(at, _shortened(what), _shortened(details), release)
+    found.sort(key=lambda row: row[0], reverse=True)
+    for at, what, details, release in found[:most]:
+        table.add_row(clock(at), _shortened(what), _shortened(details), release)
     return table
 
 

@@ -21,6 +21,7 @@ from app.process import worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from app.process.worker import WorkerContext
 
@@ -47,7 +48,13 @@ class Orders:
         loop.add_signal_handler(signal.SIGTERM, self._hear, Wish.STOP)
         loop.add_signal_handler(worker.STAND_BY, self._hear, Wish.STAND_BY)
         loop.add_signal_handler(worker.SERVE_AGAIN, self._hear, Wish.SERVE)
-        loop.add_signal_handler(ORPHANED, self._hear_of_masters_death)
+
+        def hear_of_masters_death(_number: int, _frame: FrameType | None) -> None:
+            # At once, and not with the next turn of the loop: a handler may be about to print.
+            _leave_pipes()
+            loop.call_soon_threadsafe(self._serve_as_orphan)
+
+        signal.signal(ORPHANED, hear_of_masters_death)
 
     async def other_than(self, wish: Wish) -> Wish:
         """Wait until the wish is another; returns that one."""
@@ -65,7 +72,12 @@ class Orders:
             self.wish = wish
             self._changed.set()
 
-    def _hear_of_masters_death(self) -> None:
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the worker's master has died."""
+        return self._end_as_orphan is not None
+
+    def _serve_as_orphan(self) -> None:
         """Serve on for a while, rather than leave the service without workers meanwhile."""
         if self.wish is not Wish.SERVE:
             self._hear(Wish.STOP)
@@ -78,7 +90,6 @@ class Orders:
             before.cancel()
             return
         log.get().warning("the master has died; serving until another one's workers do")
-        _leave_pipes()
 
 
 def _leave_pipes() -> None:

@@ -89,7 +89,7 @@ class Master:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         with self._signals():
             self._start()
-            while self._state.children or self._predecessors.remain or not self._stopping:
+            while self._state.children or self._state.orphans or not self._stopping:
                 self._ledger.advance()
                 self._write_status()
                 self._wait()
@@ -125,6 +125,8 @@ class Master:
             for slot in range(self._options.workers):
                 self._crew.spawn(slot)
         if self._state.generation == 1:
+            if orphans := len(self._state.orphans):
+                self._state.record("master died", f"was killed; {orphans} of its workers serve on")
             self._state.record("started", f"{self._options.workers} workers")
         self._log.info(
             "started", generation=self._state.generation, workers=self._options.workers,
@@ -134,7 +136,8 @@ class Master:
     def _succeed_predecessors(self) -> None:
         """Take the place of workers that a killed master left, once ours are proven."""
         self._predecessors.advance(is_whole=self._crew.is_whole())
-        is_over = self._predecessors.can_go() or not self._predecessors.remain
+        self._state.orphans = self._predecessors.pids
+        is_over = self._predecessors.can_go() or not self._state.orphans
         if is_over and not self._stopping:
             self._crew.publish_sockets()
         if is_over or self._stopping:

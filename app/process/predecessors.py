@@ -39,13 +39,12 @@ class Predecessors:
         self._next_word = 0.0
         self._deadline: float | None = None
         if self._living:
-            pids = [process.pid for process in self._living]
-            log.get(process="master").warning("workers of a killed master serve on", pids=pids)
+            log.get(process="master").warning("workers of a killed master serve on", pids=self.pids)
 
     @property
-    def remain(self) -> bool:
-        """Whether any of them is still there."""
-        return bool(self._living)
+    def pids(self) -> list[int]:
+        """Of those that are still there."""
+        return [process.pid for process in self._living]
 
     def advance(self, *, is_whole: bool) -> None:
         """See who is left, have them serve on, or kill those that do not end in time.

@@ -110,6 +110,7 @@ class MasterState(msgspec.Struct):
         target: how the release that takes over is started; its settings, if any, stand in the
             place of those that it would read.
         returning: whether this handover goes back to a release whose workers still serve.
+        orphans: pids of workers of a killed master that serve until this one's are proven.
         metrics_fd: of the memory in which all processes count; -1 where there is none.
         events: what has happened to the workers, the last of it, oldest first.
         recorded: how many events there were.
@@ -132,6 +133,7 @@ class MasterState(msgspec.Struct):
     earlier: Launch | None = None
     target: Launch | None = None
     returning: bool = False
+    orphans: list[int] = []
     metrics_fd: int = -1
     events: list[Event] = []
     recorded: int = 0

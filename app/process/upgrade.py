@@ -33,6 +33,7 @@ from app.process.check import POLL_S, Check
 from app.process.crew import SIGNALS, tell
 from app.process.options import CHECK, SERVE
 from app.process.state import Launch
+from app.telemetry.verdict import NO_WAY_BACK
 
 if TYPE_CHECKING:
     from app.process.crew import Crew, Loss
@@ -253,7 +254,7 @@ class Upgrade:
         previous = self._state.previous
         self._count("the release before")
         if previous is None or not is_another(previous, self._state.current):
-            self._refuse("there is no other release to go back to")
+            self._refuse(NO_WAY_BACK)
         elif not self._standby_is_whole():
             self._start_check(previous)
         else:

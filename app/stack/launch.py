@@ -50,6 +50,10 @@ def main(arguments: list[str]) -> None:
     folder, name, whose, *command = arguments
     if whose != "0":
         die_with_parent(signal.SIGTERM)
+    if name == MASTER:
+        # They ask for a reload, and would end a master that has no handlers yet.
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
 
     # Imported only now: the parent may die while this loads.
     from app.proc import have_serve_on  # noqa: PLC0415

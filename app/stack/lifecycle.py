@@ -114,7 +114,7 @@ def reload(plan: Plan, say: Callable[[str], None]) -> None:
         StackError: the configuration or the code is not fit to serve; what ran goes on.
     """
     with exclusively(plan.layout, patience_s=reload_timeout_s(plan.settings)):
-        before = _serving(plan.layout)
+        before = _serving(plan.layout, plan.settings.start_timeout_s)
         render.publish_static(plan)
         change = _NginxChange.prepare(plan)
         # Nginx may only ever know sockets at which somebody accepts: with fewer workers it lets go
@@ -147,7 +147,7 @@ def go_back(layout: Layout, timeout_s: float) -> str:
         StackError: there is none, or it is not fit to serve; what ran goes on.
     """
     with exclusively(layout, patience_s=timeout_s):
-        before = _serving(layout)
+        before = _serving(layout, timeout_s)
         Supervisor(layout.run / "supervisord.sock").signal("web", "USR2")
         return _wait_for_reload(layout, before, timeout_s).reload
 
@@ -390,10 +390,20 @@ def _with_log(layout: Layout, program: str, what: str) -> str:
     return f"{what}; the end of {path}:\n{lines}"
 
 
-def _serving(layout: Layout) -> MasterState:
-    found = status.master(layout)
-    if found is None or not is_up(layout):
+def _serving(layout: Layout, patience_s: float) -> MasterState:
+    """What the master that runs says of itself; waits for one that is being started."""
+    supervisor = Supervisor(layout.run / "supervisord.sock")
+    if not supervisor.is_running():
         raise StackError("The stack is not running; start it with: windlass up")
+
+    def is_known() -> bool:
+        found = status.master(layout)
+        pids = [program.pid for program in supervisor.programs() if program.name == launch.MASTER]
+        return found is not None and found.pid in pids
+
+    found = status.master(layout) if _comes_true(is_known, patience_s) else None
+    if found is None:
+        raise StackError("The master does not start; see: windlass logs web")
     return found
 
 

@@ -68,7 +68,9 @@ class StackSources:
             found.generation,
             found.reload,
         )
-        return CrewSeen(found.started, found.pid, release, _workers(found), found.events)
+        return CrewSeen(
+            found.started, found.pid, release, _workers(found), found.events, len(found.orphans)
+        )
 
     def deployments(self) -> list[Deployment]:
         """The last entries of the audit log, newest first; none where this host has none."""

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+import psutil
 
 from app import log
 from app.errors import StackError
@@ -25,7 +26,7 @@ class ProcessStatus(msgspec.Struct):
     Attributes:
         name: redis, web, web/0 (a worker by its slot), nginx, supervisord.
         state: RUNNING and supervisord's other words; for a worker starting, ready, stopping,
-            blocked, standby, or waiting for its next start.
+            blocked, standby, waiting for its next start, or serving (web/old, of a killed master).
         uptime_s: seconds since it started.
         restarts: how often it ended unasked since the stack came up.
         release: what it runs, where it runs the service.
@@ -141,6 +142,13 @@ def _program(layout: Layout, name: str, word: str, pid: int, now: float) -> Proc
     return ProcessStatus(name, word, pid, round(now - group.started, 1), group.starts - 1)
 
 
+def _age_s(pid: int, now: float) -> float:
+    try:
+        return round(now - psutil.Process(pid).create_time(), 1)
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 def _workers(serving: MasterState, now: float) -> list[ProcessStatus]:
     found = [
         ProcessStatus(
@@ -154,9 +162,17 @@ def _workers(serving: MasterState, now: float) -> list[ProcessStatus]:
         )
         for child in sorted(serving.children, key=lambda child: (child.slot, child.generation))
     ]
-    # A slot whose worker died again and again has none until its pause is over.
-    return found + [
-        ProcessStatus(f"web/{number}", "waiting", 0, 0.0, slot.restarts, "", slot.last_exit)
-        for number, slot in enumerate(serving.slots)
-        if slot.respawn_at is not None and all(c.slot != number for c in serving.children)
+    orphans = [
+        ProcessStatus("web/old", "serving", pid, _age_s(pid, now), 0, last_exit="its master died")
+        for pid in serving.orphans
     ]
+    # A slot whose worker died again and again has none until its pause is over.
+    return (
+        found
+        + orphans
+        + [
+            ProcessStatus(f"web/{number}", "waiting", 0, 0.0, slot.restarts, "", slot.last_exit)
+            for number, slot in enumerate(serving.slots)
+            if slot.respawn_at is not None and all(c.slot != number for c in serving.children)
+        ]
+    )

@@ -140,7 +140,8 @@ class Event(msgspec.Struct):
 
     Attributes:
         at: when.
-        kind: "started", "reloaded", "reload failed", "went back", "worker died", "recycled".
+        kind: "started", "reloaded", "reload failed", "went back", "worker died",
+            "master died", "recycled".
         detail: for people, such as "worker 1 (pid 4711) killed by SIGKILL".
         release: that the master ran.
     """
@@ -204,6 +205,7 @@ class Board(msgspec.Struct):
         workers: by slot, the process that replaces another after it.
         routes: the busiest first.
         deployments: empty where the host keeps no record of releases.
+        orphans: workers of a killed master that serve until those of this one are proven.
     """
 
     at: float
@@ -219,3 +221,4 @@ class Board(msgspec.Struct):
     events: list[Event]
     deployments: list[Deployment]
     series: Series
+    orphans: int = 0

@@ -116,6 +116,7 @@ class Reporter:
             events=list(reversed(crew.events)) if crew else [],
             deployments=self._station.sources.deployments(),
             series=history.series(samples, now) if samples else Series(0.0, [], [], [], [], []),
+            orphans=crew.orphans if crew else 0,
         )
 
     def _parts(self) -> list[Part]:

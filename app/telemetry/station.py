@@ -20,6 +20,7 @@ class CrewSeen:
     Attributes:
         since: when it came up first, wall clock.
         pid: of the master.
+        orphans: how many workers of a killed master serve until these are proven.
     """
 
     since: float
@@ -27,6 +28,7 @@ class CrewSeen:
     release: Release
     workers: list[Worker]
     events: list[Event]
+    orphans: int = 0
 
 
 class Sources(Protocol):

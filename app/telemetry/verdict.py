@@ -10,6 +10,8 @@ from app.telemetry.catalogue import LAG_LASTING_S
 if TYPE_CHECKING:
     from app.telemetry.board import Board
 
+NO_WAY_BACK = "there is no other release to go back to"
+"""Why a way back was refused that would have changed nothing."""
 _SLOW_LAG_MS = 100.0
 _TEXTS = {"ok": "All is well", "warn": "It serves, with a fault", "bad": "Something is wrong"}
 
@@ -40,20 +42,26 @@ def verdict_of(board: Board) -> Verdict:
 
 def has_failed(reload: str) -> bool:
     """Whether a reload (`Release.reload` of a board) did not lead to the new code."""
-    return reload.startswith(("failed", "went back"))
+    return reload.startswith(("failed", "went back")) and not reload.endswith(NO_WAY_BACK)
 
 
 def _wrong(board: Board) -> list[str]:
     found = []
     if board.redis.state != "up":
         found.append(f"Redis is away: {board.redis.reason or 'no answer'}")
-    if all(worker.state != "ready" for worker in board.workers):
+    if _has_no_worker(board) and not board.orphans:
         found.append("No worker is ready")
     return found
 
 
+def _has_no_worker(board: Board) -> bool:
+    return all(worker.state != "ready" for worker in board.workers)
+
+
 def _faults(board: Board) -> list[str]:
     found = []
+    if _has_no_worker(board) and board.orphans:
+        found.append("No worker is ready; those of a master that was killed serve")
     for worker in board.workers:
         if worker.state in {"blocked", "waiting"}:
             why = f", {worker.last_exit}" if worker.last_exit else ""

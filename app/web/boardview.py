@@ -23,8 +23,8 @@ _STATES = {
     "waiting": "bad",
 }  # fmt: skip
 _EVENTS = {
-    "worker died": "bad", "reload failed": "bad", "went back": "bad", "reloaded": "ok",
-    "started": "ok",
+    "worker died": "bad", "master died": "bad", "reload failed": "bad", "went back": "bad",
+    "reloaded": "ok", "started": "ok",
 }  # fmt: skip
 
 

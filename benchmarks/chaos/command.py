@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913 - one for each option
 
     Each fault has a whole stack of its own, on free ports of 127.0.0.1 in a temporary folder, and a
     client that sends requests at a fixed rate and records every one. The short form takes about
-    four minutes.
+    six minutes.
 
     Exit code: 0 every promise was kept, 1 one was broken, 2 wrong usage, 3 something could not be
     measured here, as the machine lacks what the report names, 4 nothing could.

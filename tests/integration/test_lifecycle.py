@@ -239,6 +239,34 @@ def test_kill_of_the_master_fails_no_request(make_stack: Callable[..., Stack]) -
     assert traffic.answers > 100
 
 
+def test_workers_of_a_killed_master_are_shown_until_they_end(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack(PROBATION_S="5")
+    stack.up()
+    old = {process.pid for process in psutil.Process(stack.pid("web")).children()}
+    os.kill(stack.pid("web"), signal.SIGKILL)
+
+    def shown() -> set[int]:
+        return {p["pid"] for p in stack.status()["processes"] if p["name"] == "web/old"}
+
+    wait_for(lambda: shown() == old, "their rows", 30)
+    board = json.loads(stack.run("top", "--json").stdout)
+    assert board["orphans"] == len(old)
+    assert [event["kind"] for event in board["events"]] == ["started", "master died"]
+    wait_for(lambda: not shown(), "their end", 30)
+
+
+def test_reload_waits_for_a_master_that_starts(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    stack.up()
+    os.kill(stack.pid("web"), signal.SIGKILL)
+    done = stack.run("reload")
+    assert done.returncode == 0, done.stderr
+    assert stack.entry("web")["restarts"] == 1, "the signal ended no master"
+    assert stack.status()["reload"] == "succeeded"
+
+
 def test_workers_serve_while_no_other_master_starts(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     file = stack.state.parent / "settings.env"

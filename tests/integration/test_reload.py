@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -398,3 +399,52 @@ def test_requests_under_way_are_finished(make_stack: Callable[..., Stack]) -> No
         released.set()
         sender.join()
     assert answers[0].json()["result"] == "42"
+
+
+BUSY = """
+
+from tornado.web import RequestHandler
+import time
+
+class Busy(RequestHandler):
+    def post(self):
+        time.sleep(0.02)
+        print("done", flush=True)
+        self.write("done")
+
+_without_it = make_application
+
+def make_application(*arguments):
+    made = _without_it(*arguments)
+    made.add_handlers(".*", [("/busy", Busy)])
+    return made
+"""
+
+
+def test_kill_of_the_master_loses_nobody_who_waits_for_a_busy_worker(
+    make_stack: Callable[..., Stack], checkout: Path
+) -> None:
+    stack = make_stack()
+    stack.root = checkout
+    with (checkout / "app" / "web" / "application.py").open("a") as file:
+        file.write(BUSY)
+    stack.up()
+    stopping = threading.Event()
+
+    def ask() -> set[int]:
+        found = set()
+        with httpx.Client(timeout=30) as client:
+            while not stopping.is_set():
+                found.add(client.post(f"{stack.url}/busy").status_code)
+        return found
+
+    with ThreadPoolExecutor(60) as threads:
+        answers = [threads.submit(ask) for _ in range(60)]
+        time.sleep(1)
+        master = psutil.Process(stack.pid("web"))
+        workers = master.children()
+        master.kill()
+        _, left = psutil.wait_procs(workers, 30)
+        stopping.set()
+        assert left == []
+        assert set.union(*(one.result() for one in answers)) == {200}

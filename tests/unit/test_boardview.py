@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from app.telemetry.board import Board, Event
+from app.telemetry.verdict import NO_WAY_BACK
 from app.web.boardview import clock, duration, moment, plots_of, view_of
 from tests.support import ROOT
 
@@ -48,10 +49,23 @@ def test_no_worker_is_bad(well: Board) -> None:
     assert view_of(well).verdict.tone == "bad"
 
 
+def test_no_worker_but_those_of_a_killed_master_is_a_fault(well: Board) -> None:
+    for worker in well.workers:
+        worker.state = "starting"
+    well.orphans = 2
+    assert view_of(well).verdict.tone == "warn"
+    assert view_of(well).reasons == ["No worker is ready; those of a master that was killed serve"]
+
+
 @pytest.mark.parametrize("reload", ["failed: it was not ready", "went back to 1.1: it was worse"])
 def test_reload_that_failed_is_a_fault(well: Board, reload: str) -> None:
     well.release.reload = reload
     assert view_of(well).reasons == [f"The last reload {reload}"]
+
+
+def test_way_back_that_there_was_not_is_no_fault(well: Board) -> None:
+    well.release.reload = f"failed: {NO_WAY_BACK}"
+    assert view_of(well).verdict.tone == "ok"
 
 
 def test_errors_late_loops_and_uncounted_requests_are_faults(well: Board) -> None:
