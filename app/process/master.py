@@ -126,7 +126,7 @@ class Master:
                 self._crew.spawn(slot)
         if self._state.generation == 1:
             if orphans := len(self._state.orphans):
-                self._state.record("master died", f"was killed; {orphans} of its workers serve on")
+                self._state.record("master died", f"{orphans} of its workers serve on")
             self._state.record("started", f"{self._options.workers} workers")
         self._log.info(
             "started", generation=self._state.generation, workers=self._options.workers,

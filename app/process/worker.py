@@ -2,8 +2,8 @@
 
 A worker starts with default signal handlers, only the descriptors that are its own, and a promise
 of the kernel to be told when its master dies: it then serves on until another master has workers
-that do. It writes where each of its threads stands to the log
-when it is killed by SIGABRT or a fault of the machine code, and, without dying, on SIGUSR1.
+that do. It writes where each of its threads stands to the log when it is killed by SIGABRT or a
+fault of the machine code, and, without dying, on SIGUSR1.
 """
 
 from __future__ import annotations
