@@ -117,7 +117,7 @@ def test_environment_that_is_there_already_is_used(clone: Clone, tmp_path: Path)
     init.write_text(re.sub(r'__version__ = ".*"', '__version__ = "9.8.7"', init.read_text()))
     done = other.run("--version", WINDLASS_PYTHON=sys.executable)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "windlass, version 9.8.7\n"
+    assert done.stdout == "windlass, version 9.8.7, commit Development\n"
     assert not (other.folder / ".venv").exists()
 
 

@@ -39,7 +39,7 @@ LAYERS = (
     {"server", "store", "calculator", "dispatch"},
     {"identity", "log", "payload"},
     {"telemetry"},
-    {"config", "errors", "files", "prctl"},
+    {"config", "errors", "files", "prctl", "proc"},
     {"__init__"},
 )
 """From top to bottom; a part may import what stands below it."""
@@ -48,7 +48,7 @@ BESIDE = {
     ("__main__", "cli"), ("cli", "checks"), ("cli", "serving"), ("cli", "development"),
     ("cli", "mount"), ("cli", "terminal"), ("mount", "top"), ("top", "terminal"),
     ("checks", "serving"), ("checks", "observation"), ("serving", "observation"),
-    ("development", "serving"), ("stack", "process"), ("config", "errors"),
+    ("development", "serving"), ("stack", "process"), ("config", "errors"), ("proc", "prctl"),
 }  # fmt: skip
 """What may be imported although it stands beside."""
 
