@@ -186,3 +186,14 @@ class Stack:
     def log(self, program: str) -> str:
         """All that a program has logged."""
         return (self.state / "log" / f"{program}.log").read_text()
+
+
+def stack_with_file(make_stack: Callable[..., Stack], text: str, *own: str) -> tuple[Stack, Path]:
+    """A stack whose settings are in a file that the test may change; `own` are left to the file."""
+    stack = make_stack()
+    file = stack.state.parent / "settings.env"
+    file.write_text(text)
+    for name in own:
+        del stack.settings[name]
+    stack.settings["WINDLASS_ENV_FILE"] = str(file)
+    return stack, file

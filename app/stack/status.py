@@ -167,12 +167,9 @@ def _workers(serving: MasterState, now: float) -> list[ProcessStatus]:
         for pid in serving.orphans
     ]
     # A slot whose worker died again and again has none until its pause is over.
-    return (
-        found
-        + orphans
-        + [
-            ProcessStatus(f"web/{number}", "waiting", 0, 0.0, slot.restarts, "", slot.last_exit)
-            for number, slot in enumerate(serving.slots)
-            if slot.respawn_at is not None and all(c.slot != number for c in serving.children)
-        ]
-    )
+    waiting = [
+        ProcessStatus(f"web/{number}", "waiting", 0, 0.0, slot.restarts, "", slot.last_exit)
+        for number, slot in enumerate(serving.slots)
+        if slot.respawn_at is not None and all(c.slot != number for c in serving.children)
+    ]
+    return found + orphans + waiting

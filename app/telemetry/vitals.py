@@ -96,8 +96,8 @@ class Vitals:
         if self._meter.counts:
             self.show()
             now = asyncio.get_running_loop().time()
-            self._next_look = now + _TICKS_A_LOOK * TICK_S
-            self._next_ping = now + _LOOKS_A_PING * _TICKS_A_LOOK * TICK_S
+            self._next_look = now + _look_every_s()
+            self._next_ping = now + _LOOKS_A_PING * _look_every_s()
             self._wait()
 
     def stop(self) -> None:
@@ -146,16 +146,15 @@ class Vitals:
         if now >= self._next_look:
             self._look(now)
         if now >= self._next_ping:
-            self._next_ping = now + _LOOKS_A_PING * _TICKS_A_LOOK * TICK_S
+            self._next_ping = now + _LOOKS_A_PING * _look_every_s()
             self._ask()
         self._wait()
 
     def _look(self, now: float) -> None:
         """Show how it is; a lag that took several looks counts as that of each."""
-        every_s = _TICKS_A_LOOK * TICK_S
-        passed = 1 + int((now - self._next_look) / every_s)
+        passed = 1 + int((now - self._next_look) / _look_every_s())
         self._worst_of_looks.extend([self._worst_s] * min(passed, catalogue.LAG_LASTING_S))
-        self._next_look = now + every_s
+        self._next_look = now + _look_every_s()
         self.show()
 
     def _ask(self) -> None:
@@ -171,3 +170,7 @@ class Vitals:
             self._redis_answers = False
         finally:
             self._asking = None
+
+
+def _look_every_s() -> float:
+    return _TICKS_A_LOOK * TICK_S

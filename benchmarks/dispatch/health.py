@@ -150,9 +150,10 @@ def _end(master: subprocess.Popen[bytes]) -> None:
     try:
         master.wait(_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        # Its workers would go on.
-        for process in [*psutil.Process(master.pid).children(), psutil.Process(master.pid)]:
-            process.kill()
+        workers = psutil.Process(master.pid).children()
+        master.kill()
+        for worker in workers:  # they would go on without it
+            worker.kill()
         master.wait()
 
 

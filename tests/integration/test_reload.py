@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from benchmarks.ports import free_port
-from tests.support import Stack, wait_for
+from tests.support import Stack, stack_with_file, wait_for
 from tests.traffic import Traffic, waits_for_idle_clients
 
 if TYPE_CHECKING:
@@ -134,17 +134,6 @@ def test_changed_settings_take_effect_and_those_of_up_are_kept(
         assert stack.get("/metadata").json()["environment"] == f"WITH-{workers}"
         # Whoever is replaced may still be finishing a request, or ending.
         wait_for(lambda: len(worker_pids(stack.status())) == workers, f"{workers} workers")  # noqa: B023
-
-
-def stack_with_file(make_stack: Callable[..., Stack], text: str, *own: str) -> tuple[Stack, Path]:
-    """A stack whose settings are in a file that the test may change; `own` are left to the file."""
-    stack = make_stack()
-    file = stack.state.parent / "settings.env"
-    file.write_text(text)
-    for name in own:
-        del stack.settings[name]
-    stack.settings["WINDLASS_ENV_FILE"] = str(file)
-    return stack, file
 
 
 def test_settings_of_a_refused_reload_take_effect_with_the_next(
